@@ -1,0 +1,16 @@
+"""Entry of the ``logship`` command."""
+
+from __future__ import annotations
+
+import sys
+
+from logship.cli import main as run
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

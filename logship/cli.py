@@ -1,0 +1,16 @@
+"""The ``logship`` command: which subcommand lives in which room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from logship.commands import dispatch
+
+ROOMS: dict[str, tuple[str, str]] = {
+    "spool": ("logship.spool.cli", "take what programs write from their pipes and keep it in files"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit status."""
+    return dispatch("logship", "Log forwarding for containers: exactly once, byte for byte.", ROOMS, argv)
