@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from logship.cli import main as run
@@ -9,7 +10,7 @@ from logship.cli import main as run
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
-    sys.exit(run())
+    sys.exit(run(sys.argv[1:], dict(os.environ)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from logship.commands import dispatch
 
@@ -11,6 +11,6 @@ ROOMS: dict[str, tuple[str, str]] = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run one subcommand and return its exit status."""
-    return dispatch("logship", "Log forwarding for containers: exactly once, byte for byte.", ROOMS, argv)
+    return dispatch("logship", "Log forwarding for containers: exactly once, byte for byte.", ROOMS, arguments, environment)

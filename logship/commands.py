@@ -18,31 +18,39 @@ from logship.errors import Fault
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: ``configure`` adds its options, ``run`` does it and returns the exit status."""
+    """A subcommand: ``configure`` adds its options, ``run`` does it and returns the exit status.
+
+    ``run`` takes the parsed options and the environment, which is read once, in ``__main__.py``.
+    """
 
     configure: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+    run: Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 
-def dispatch(program: str, description: str, rooms: Mapping[str, tuple[str, str]], argv: Sequence[str] | None) -> int:
+def dispatch(
+    program: str,
+    description: str,
+    rooms: Mapping[str, tuple[str, str]],
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+) -> int:
     """Run one subcommand of ``program`` and return its exit status: 0 done, 1 failed, 2 usage, else as its help says.
 
     ``rooms`` maps a subcommand to the module that offers it and its line of help.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     command: Command | None = None
     for name, (module, text) in rooms.items():
         subparser = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        if arguments[:1] == [name]:
+        if list(arguments[:1]) == [name]:
             command = importlib.import_module(module).COMMANDS[name]
             command.configure(subparser)
     options = parser.parse_args(arguments)
     assert command is not None, "argparse accepted a subcommand that is not in the table"
     try:
-        return command.run(options)
+        return command.run(options, environment)
     except Fault as fault:
         print(f"{program} {options.command}: {fault}", file=sys.stderr)
         return fault.status

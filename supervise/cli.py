@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from logship.commands import dispatch
 
@@ -19,6 +19,6 @@ ROOMS: dict[str, tuple[str, str]] = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run one subcommand and return its exit status."""
-    return dispatch("supervise", "Supervision and load balancing for containers.", ROOMS, argv)
+    return dispatch("supervise", "Supervision and load balancing for containers.", ROOMS, arguments, environment)
