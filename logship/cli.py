@@ -13,4 +13,6 @@ ROOMS: dict[str, tuple[str, str]] = {
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run one subcommand and return its exit status."""
-    return dispatch("logship", "Log forwarding for containers: exactly once, byte for byte.", ROOMS, arguments, environment)
+    return dispatch(
+        "logship", "Log forwarding for containers: exactly once, byte for byte.", ROOMS, arguments, environment
+    )
