@@ -1,0 +1,91 @@
+"""Cores decide, edges act: a core imports nothing that does IO, tells the time or rolls dice."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parent.parent
+
+CORES = {
+    "supervise/init": ["declaration", "render", "order", "restart", "events"],
+    "supervise/balance": ["membership", "policy", "render", "reconcile", "generation"],
+    "supervise/fleet": ["select", "report"],
+    "supervise/evidence": ["tasks", "report"],
+    "supervise/up": ["plan"],
+    "logship/spool": ["layout"],
+}
+
+FORBIDDEN = {
+    "asyncio", "docker", "glob", "http", "httptools", "io", "loguru", "os", "random", "secrets", "select", "selectors",
+    "shutil", "signal", "socket", "subprocess", "supervisor", "tempfile", "threading", "time", "urllib", "uvicorn",
+}  # fmt: skip
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that the file imports, by full name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def core_paths() -> list[Path]:
+    return [TREE / folder / f"{name}.py" for folder, names in CORES.items() for name in names]
+
+
+@pytest.mark.parametrize("path", core_paths(), ids=lambda path: str(path.relative_to(TREE)))
+def test_a_core_imports_no_io(path: Path) -> None:
+    assert {name.partition(".")[0] for name in imported(path)} & FORBIDDEN == set()
+
+
+@pytest.mark.parametrize("path", core_paths(), ids=lambda path: str(path.relative_to(TREE)))
+def test_a_core_never_asks_for_the_present_time(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not [call for call in ("datetime.now(", "datetime.utcnow(", "date.today(") if call in text]
+
+
+def test_every_core_that_says_so_is_held_to_it() -> None:
+    """A module whose docstring calls it a core stands in the table above."""
+    listed = set(core_paths())
+    for package in ("supervise", "logship"):
+        for path in (TREE / package).rglob("*.py"):
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            if docstring.lower().startswith("core:") or "(core)" in docstring.lower():
+                assert path in listed, path
+
+
+def test_only_the_engine_edge_imports_the_docker_sdk() -> None:
+    users = {
+        str(path.relative_to(TREE))
+        for path in (TREE / "supervise").rglob("*.py")
+        if any(name.partition(".")[0] == "docker" for name in imported(path))
+    }
+    assert users == {"supervise/fleet/engine.py"}
+
+
+def test_logship_imports_nothing_from_supervise() -> None:
+    for path in (TREE / "logship").rglob("*.py"):
+        assert not [name for name in imported(path) if name.partition(".")[0] == "supervise"], path
+
+
+def test_supervise_meets_logship_only_where_the_architecture_says() -> None:
+    allowed = {
+        "logship", "logship.commands", "logship.errors", "logship.settings",
+        "logship.spool", "logship.spool.layout", "logship.spool.segment", "logship.spool.reader",
+    }  # fmt: skip
+    for path in (TREE / "supervise").rglob("*.py"):
+        found = {name for name in imported(path) if name.partition(".")[0] == "logship"}
+        assert found <= allowed, f"{path.relative_to(TREE)}: {found - allowed}"
+
+
+def test_no_module_is_called_by_a_word_that_means_nothing() -> None:
+    hollow = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    found = [
+        path for package in ("supervise", "logship") for path in (TREE / package).rglob("*.py") if path.stem in hollow
+    ]
+    assert found == []
