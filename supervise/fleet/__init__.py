@@ -1,0 +1,1 @@
+"""Control of every program of every container from one place."""
