@@ -1,0 +1,134 @@
+"""Core: the names in a spool folder and what a listing of them says (format version 1, ARCHITECTURE.md 4).
+
+A stream of bytes is a folder of segments, each named by the offset of its first byte. Nothing else says where a stream
+ends or what is missing from it: the end is the last segment's offset plus its size, and a range that no segment covers
+is lost. Whoever restarts asks the names (the idea is oklog's: a segment's state is its name).
+
+Left to others: making and reading files (``segment``, ``reader``), the records (``losses``, ``supervise exec``).
+Imports stay few, since the first process of every program passes through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+FORMAT_VERSION = 1
+OFFSET_DIGITS = 20
+SEGMENT_BYTES_MAX = 8 * 1024 * 1024
+
+IDENTITY = "identity.json"
+ALIVE = "alive"
+LOSSES = "losses.jsonl"
+STARTS = "starts.jsonl"
+COPIED = "copied"
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+_STAMP_LENGTH = len("20261123T204500Z")
+_CHANCE_BYTES = 4
+
+
+class Segment(NamedTuple):
+    """One file of a stream: the offset of its first byte and its size, both in bytes."""
+
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The offset after its last byte."""
+        return self.offset + self.size
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return segment_name(self.offset)
+
+
+class Span(NamedTuple):
+    """A range of a stream: ``size`` bytes from ``offset``."""
+
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The offset after its last byte."""
+        return self.offset + self.size
+
+
+def segment_name(offset: int) -> str:
+    """File name of the segment that begins at ``offset``: 20 digits, so names sort as offsets do."""
+    if not 0 <= offset < 10**OFFSET_DIGITS:
+        raise ValueError(f"{offset} is no offset of a stream")
+    return f"{offset:0{OFFSET_DIGITS}}"
+
+
+def parse_segment(name: str) -> int | None:
+    """The offset a file name stands for, or None when the file is not a segment."""
+    if len(name) != OFFSET_DIGITS or not (name.isascii() and name.isdigit()):
+        return None
+    return int(name)
+
+
+def segments(listing: Iterable[tuple[str, int]]) -> list[Segment]:
+    """The segments among ``listing`` (pairs of file name and size), in the order of the stream."""
+    found = ((parse_segment(name), size) for name, size in listing)
+    return sorted(Segment(offset, size) for offset, size in found if offset is not None)
+
+
+def stream_end(listing: Iterable[tuple[str, int]]) -> int:
+    """The offset after the last byte of the stream whose folder has this listing; 0 for an empty one."""
+    found = segments(listing)
+    return found[-1].end if found else 0
+
+
+def missing(found: Iterable[Segment]) -> list[Span]:
+    """The ranges between 0 and the end that no segment covers, in order: what was deleted or dropped."""
+    spans: list[Span] = []
+    covered = 0
+    for segment in found:
+        if segment.offset > covered:
+            spans.append(Span(covered, segment.offset - covered))
+        covered = max(covered, segment.end)
+    return spans
+
+
+def without(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
+    """What of ``spans`` is in none of ``known``, in order."""
+    left = sorted(spans)
+    for taken in known:
+        cut: list[Span] = []
+        for span in left:
+            before = min(span.end, taken.offset) - span.offset
+            after = span.end - max(span.offset, taken.end)
+            if before <= 0 and after <= 0:
+                continue
+            if before >= span.size or after >= span.size:
+                cut.append(span)
+                continue
+            if before > 0:
+                cut.append(Span(span.offset, before))
+            if after > 0:
+                cut.append(Span(span.end - after, after))
+        left = cut
+    return left
+
+
+def incarnation_name(created: datetime, chance: bytes) -> str:
+    """Name of the spool folder of one life of PID 1: its time in UTC to the second, and four random bytes."""
+    if created.tzinfo is None or len(chance) != _CHANCE_BYTES:
+        raise ValueError("an incarnation is named by a time with its zone and four bytes")
+    return f"{created.astimezone(UTC).strftime(_STAMP)}-{chance.hex()}"
+
+
+def parse_incarnation(name: str) -> datetime | None:
+    """When the incarnation of this name began, or None when the name is not one (``.new-...``, ``lost+found``)."""
+    stamp, dash, chance = name[:_STAMP_LENGTH], name[_STAMP_LENGTH : _STAMP_LENGTH + 1], name[_STAMP_LENGTH + 1 :]
+    if dash != "-" or len(chance) != 2 * _CHANCE_BYTES or set(chance) - set("0123456789abcdef"):
+        return None
+    try:
+        return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
