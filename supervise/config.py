@@ -35,6 +35,7 @@ class Settings:
     run_dir: Path = _setting(Path("/run/supervise"), "state, sockets and FIFOs of this container")
     spool_dir: Path = _setting(Path("/var/spool/logship"), "folder of the spool folders")
     templates: Path = _setting(_default_templates(), "folder of the templates")
+    network: str = _setting("", "network whose address is this container's own where it has several, like 172.30.0.0/16")
     project: str = _setting("logship", "name of the compose project")
     balance_dir: Path = _setting(Path("/var/lib/supervise/balance"), "generations and wishes of the balancer")
     nodes_dir: Path = _setting(Path("/nodes"), "one file a member")

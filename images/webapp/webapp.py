@@ -150,7 +150,7 @@ def answer(status: int, document: dict[str, object], headers: dict[str, str] | N
 
 
 class Webapp:
-    """The application (ASGI). Clock, ids and the writing of lines are given, so that tests need none of the real ones."""
+    """The application (ASGI). Clock, ids and the writing of lines are given: tests need none of the real ones."""
 
     def __init__(
         self,
