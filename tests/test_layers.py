@@ -16,7 +16,7 @@ CORES = {
     "supervise/fleet": ["select", "report"],
     "supervise/evidence": ["tasks", "report"],
     "supervise/up": ["plan"],
-    "logship/spool": ["layout"],
+    "logship/spool": ["layout", "ranges"],
 }
 
 FORBIDDEN = {

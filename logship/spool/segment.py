@@ -2,8 +2,8 @@
 
 ``ActiveSegment`` is the last segment of a stream, open for writing: the drain splices into it. ``SegmentWriter``
 appends bytes that a process makes itself (PID 1's events, supervisord's log, spool's own lines) and is made for PID 1:
-it never raises for a disk that is full or gone, it counts. One process writes a stream; files are never opened with O_APPEND
-(splice refuses such a file) and every write says its position.
+it never raises for a disk that is full or gone, it counts. One process writes a stream; files are never opened with
+O_APPEND (splice refuses such a file) and every write says its position.
 
 Left to others: deleting segments (``budget``), recording what is lost (``losses``), making it durable (``sync``; of the
 streams written here the kernel's write-back alone does that, so a host crash can cost their last half minute).
@@ -16,7 +16,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from logship.spool.layout import SEGMENT_BYTES_MAX, Segment, segment_name, segments
+from logship.spool.layout import SEGMENT_BYTES_MAX, segment_name
+from logship.spool.ranges import Segment, segments
 
 SEGMENT_MODE = 0o640
 FOLDER_MODE = 0o755

@@ -1,0 +1,78 @@
+"""Core: segments and ranges of a stream, and what is missing from it.
+
+Left to others: file names (``layout``), listing a folder (``segment``), writing losses down (``losses``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from logship.spool.layout import parse_segment, segment_name
+
+
+class Segment(NamedTuple):
+    """One file of a stream: the offset of its first byte and its size, both in bytes."""
+
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The offset after its last byte."""
+        return self.offset + self.size
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return segment_name(self.offset)
+
+
+class Span(NamedTuple):
+    """A range of a stream: ``size`` bytes from ``offset``."""
+
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The offset after its last byte."""
+        return self.offset + self.size
+
+
+def segments(listing: Iterable[tuple[str, int]]) -> list[Segment]:
+    """The segments among ``listing`` (pairs of file name and size), in the order of the stream."""
+    found = ((parse_segment(name), size) for name, size in listing)
+    return sorted(Segment(offset, size) for offset, size in found if offset is not None)
+
+
+def missing(found: Iterable[Segment]) -> list[Span]:
+    """The ranges between 0 and the end that no segment covers, in order: what was deleted or dropped."""
+    spans: list[Span] = []
+    covered = 0
+    for segment in found:
+        if segment.offset > covered:
+            spans.append(Span(covered, segment.offset - covered))
+        covered = max(covered, segment.end)
+    return spans
+
+
+def without(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
+    """What of ``spans`` is in none of ``known``, in order."""
+    left = sorted(spans)
+    for taken in known:
+        cut: list[Span] = []
+        for span in left:
+            before = min(span.end, taken.offset) - span.offset
+            after = span.end - max(span.offset, taken.end)
+            if before <= 0 and after <= 0:
+                continue
+            if before >= span.size or after >= span.size:
+                cut.append(span)
+                continue
+            if before > 0:
+                cut.append(Span(span.offset, before))
+            if after > 0:
+                cut.append(Span(span.end - after, after))
+        left = cut
+    return left
