@@ -14,7 +14,7 @@ CORES = {
     "supervise/init": ["declaration", "render", "order", "restart", "events"],
     "supervise/balance": ["membership", "policy", "render", "reconcile", "generation"],
     "supervise/fleet": ["select", "report"],
-    "supervise/evidence": ["tasks", "report"],
+    "supervise/evidence": ["answer", "report", "tally", "tasks"],
     "supervise/up": ["plan"],
     "logship/spool": ["layout", "ranges"],
 }
