@@ -1,0 +1,42 @@
+# Everything here runs with Python 3.11 or newer and make alone; what else is needed is installed on the way, and said.
+# `make up PLAN=1` only says it. docs/install.md has the variables.
+
+PYTHON ?= python3
+UP := $(PYTHON) -m supervise.up
+DIR ?= evidence
+
+.DEFAULT_GOAL := help
+.PHONY: help up scale down images evidence test ci-long lint unit e2e
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+up: ## from a bare machine to a healthy fleet (NODES=2 PLAN=1 HTTP_PORT=80 STATS_PORT=1936 ADMIN_PORT=9999 VIEWER_PORT=8080)
+	@$(UP) up
+
+scale: ## change the number of web nodes (NODES=5)
+	@$(UP) scale
+
+down: ## leave nothing running (VOLUMES=1: nothing at all)
+	@$(UP) down
+
+images: ## build the images and print their sizes
+	@$(UP) images
+
+evidence: ## walk the lab's tasks on the running fleet and write the report (DIR=evidence)
+	@.venv/bin/supervise evidence $(DIR)
+
+test: ## set up all that is needed, then lint, unit and end-to-end tests: what CI runs
+	@$(UP) test
+
+ci-long: ## the long forms of the tests, up to an hour
+	@$(UP) long
+
+lint: ## ruff and mypy
+	@$(UP) lint
+
+unit: ## the tests that need no engine (ARGS="-k word" goes to pytest)
+	@$(UP) unit
+
+e2e: ## the tests on real containers (ARGS likewise)
+	@$(UP) e2e
