@@ -24,6 +24,9 @@ LOSSES = "losses.jsonl"
 STARTS = "starts.jsonl"
 COPIED = "copied"
 
+SEGMENT_MODE = 0o640
+FOLDER_MODE = 0o755
+
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMP_LENGTH = len("20261123T204500Z")
 _CHANCE_BYTES = 4

@@ -16,11 +16,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from logship.spool.layout import SEGMENT_BYTES_MAX, segment_name
+from logship.spool.layout import FOLDER_MODE, SEGMENT_BYTES_MAX, SEGMENT_MODE, segment_name
 from logship.spool.ranges import Segment, segments
-
-SEGMENT_MODE = 0o640
-FOLDER_MODE = 0o755
 
 
 def listed(folder: Path) -> list[Segment]:

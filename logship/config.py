@@ -1,0 +1,34 @@
+"""The settings of ``logship``; how they work is told in ``settings.py``. A setting ``spool`` is ``LOGSHIP_SPOOL``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from logship import settings
+from logship.settings import setting
+
+PREFIX = "LOGSHIP"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and how large they may be; sizes in bytes; the defaults are those of the images."""
+
+    fifo_dir: Path = setting(Path("/run/supervise/fifo"), "folder of the programs' FIFOs, one a program")
+    spool: Path = setting(Path("/run/supervise/spool"), "spool folder that the streams are kept in")
+    copy_to: str = setting("/proc/1/fd/1", "where a copy for `docker logs` goes; empty: nowhere")
+    segment_bytes: int = setting(8 * 1024 * 1024, "size of a segment, 4096 to 1 GiB")
+    spool_bytes_max: int = setting(2 * 1024**3, "what a program may keep in the spool, at least two segments")
+
+
+def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Offer the settings ``names`` as options of a command."""
+    settings.add_options(parser, Settings, PREFIX, *names)
+
+
+def load(options: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
+    """Settings from options, then environment, then defaults. Raises Fault (status 2) for a value of the wrong kind."""
+    return settings.load(Settings, PREFIX, options, environment)
