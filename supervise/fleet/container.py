@@ -43,8 +43,8 @@ class Container:
 
     @property
     def label(self) -> str:
-        """How people name it: ``webapp/2``."""
-        return f"{self.service}/{self.number}"
+        """How people name it: ``webapp/2``; its name where it has no number."""
+        return f"{self.service}/{self.number}" if self.number else self.name
 
     @property
     def is_running(self) -> bool:

@@ -125,7 +125,7 @@ class Engine:
         command that may hang has to bound itself.
         """
         deadline = time.monotonic() + timeout_seconds
-        stream, exec_id = self._started(container, argv, timeout_seconds, keep_input=False)
+        stream = self._started(container, argv, timeout_seconds, keep_input=False)
         kept: dict[int, list[bytes]] = {1: [], 2: []}
         size = 0
         try:
@@ -141,11 +141,11 @@ class Engine:
             raise _exec_fault(container, argv, f"the connection to the engine broke: {error}", UNREACHABLE) from None
         finally:
             stream.close()
-        return ExecResult(self._exit_status(container, argv, exec_id), b"".join(kept[1]), b"".join(kept[2]))
+        return ExecResult(stream.status(), b"".join(kept[1]), b"".join(kept[2]))
 
     def exec_stream(self, container: Container, argv: Sequence[str]) -> ExecStream:
         """Run a command as root in the container and follow its output for as long as it lasts."""
-        return self._started(container, argv, None, keep_input=True)[0]
+        return self._started(container, argv, None, keep_input=True)
 
     def _exit_status(self, container: Container, argv: Sequence[str], exec_id: str) -> int:
         """The engine hears of the end of a command's output a little before it hears of the end of the command."""
@@ -158,7 +158,7 @@ class Engine:
 
     def _started(
         self, container: Container, argv: Sequence[str], timeout_seconds: float | None, keep_input: bool
-    ) -> tuple[ExecStream, str]:
+    ) -> ExecStream:
         def start() -> tuple[Any, str]:
             created = self._api.exec_create(container.id, list(argv), stdin=keep_input, user="0")
             return self._api.exec_start(created["Id"], socket=True), created["Id"]
@@ -167,7 +167,7 @@ class Engine:
         response = raw._response
         sock = getattr(raw, "_sock", raw)
         sock.settimeout(timeout_seconds)
-        return ExecStream(response, response.raw._fp.fp, sock), exec_id
+        return ExecStream(response, response.raw._fp.fp, sock, lambda: self._exit_status(container, argv, exec_id))
 
     def _fetched(self, container: Container, path: str, bytes_max: int) -> bytes:
         stream, facts = self._api.get_archive(container.id, path, chunk_size=65536)
@@ -221,7 +221,7 @@ def _file_fault(container: Container, path: str, cause: str) -> Fault:
 
 
 def _cause(error: BaseException) -> str:
-    """The engine's explanation if it gave one, else the reason (that of a failed connection is the innermost), in a line."""
+    """The engine's explanation if it gave one, else the (innermost) reason, in one line."""
     explanation = getattr(error, "explanation", None)
     if explanation:
         return str(explanation).strip().replace("\n", " ")

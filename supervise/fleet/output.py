@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -29,14 +29,18 @@ class ExecStream:
     engine itself would leave it running.
     """
 
-    def __init__(self, response: Any, reader: BinaryIO, sock: Any) -> None:
-        self._response, self.reader, self.socket = response, reader, sock
+    def __init__(self, response: Any, reader: BinaryIO, sock: Any, status: Callable[[], int]) -> None:
+        self._response, self.reader, self.socket, self._status = response, reader, sock, status
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         try:
             yield from frames(self.reader)
         except (OSError, ValueError):
             return  # closed by another thread, or the engine went away: the end of the stream either way
+
+    def status(self) -> int:
+        """The command's exit status, once its output has ended. Raises Fault when it goes on, or is not known."""
+        return self._status()
 
     def close(self) -> None:
         """End the stream; may be called from another thread, and more than once."""
