@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 PORT_NAMES = {80: "web application", 1936: "statistics", 9999: "admin (level operator)", 8080: "viewer"}
 """What listens at a port of a container, for those that compose.yaml publishes."""
 
+RESTARTS_MAX = 5
+"""So often the engine restarts a container before waiting for it ends; it waits longer each time."""
+
 
 @dataclass(frozen=True)
 class Container:
@@ -20,7 +23,7 @@ class Container:
     status: str
     health: str = "none"
     exit_status: int = 0
-    image: str = ""
+    restarts: int = 0
     ports: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -58,6 +61,11 @@ def is_complete(containers: Sequence[Container], nodes: int) -> bool:
     return sum(item.service == "webapp" for item in containers) == nodes and all(item.good for item in containers)
 
 
+def hopeless(containers: Sequence[Container]) -> Container | None:
+    """A container that waiting does not help: the engine has restarted it too often."""
+    return next((item for item in containers if not item.good and item.restarts >= RESTARTS_MAX), None)
+
+
 def not_good(containers: Sequence[Container], nodes: int) -> str:
     """Who keeps the stack from being complete, for an error."""
     bad = [f"{item.name} is {item.state}" for item in containers if not item.good]
@@ -75,6 +83,11 @@ def addresses(containers: Sequence[Container]) -> list[str]:
                 scheme = "" if port == 9999 else "http://"
                 lines.append(f"  {name:24s} {scheme}{where}")
     return lines
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 network``, ``2 networks``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def size(count: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from logship.errors import Fault
 from supervise.up import base, daemon, facts, packages, venv
 from supervise.up.plan import WORK, base_image, lines_of, standing, steps_of
-from supervise.up.progress import Container, addresses, changes, is_complete, not_good
+from supervise.up.progress import Container, addresses, changes, counted, hopeless, is_complete, not_good
 from supervise.up.request import Request
 from supervise.up.shell import Shell
 from supervise.up.stack import TARGETS, Stack
@@ -153,13 +153,14 @@ def down(machine: Machine) -> int:
     stack = _running(machine)
     volumes = machine.request.volumes
     before = stack.counts()
-    say(f"stack: stopping {before['containers']} containers (project {machine.request.project})")
+    say(f"stack: stopping {counted(before['container'], 'container')} (project {machine.request.project})")
     stack.down(volumes=volumes)
     after = stack.counts()
-    parts = [f"{before[kind] - after[kind]} {kind}" for kind in before]
+    parts = [counted(before[kind] - after[kind], kind) for kind in before]
     say(f"stack: removed {', '.join(parts)} in {time.monotonic() - began:.1f} s")
     if not volumes:
-        say(f"stack: kept {after['volumes']} volumes and the images; make down VOLUMES=1 removes them, too")
+        kept_volumes = counted(after["volume"], "volume")
+        say(f"stack: kept {kept_volumes} and the images; make down VOLUMES=1 removes them, too")
         return 0
     removed, kept = stack.remove_images()
     say(f"images: removed {', '.join(removed) or 'none'}")
@@ -181,11 +182,9 @@ def wait(stack: Stack, nodes: int, before: list[Container] | None = None) -> lis
         known = containers
         if is_complete(containers, nodes):
             return containers
-        if seconds > HEALTHY_SECONDS:
-            bad = next((item for item in containers if not item.good), None)
-            hint = f"look at it with: {stack.logs_command(bad)}" if bad else "make up again"
-            cause = f"after {HEALTHY_SECONDS} s {not_good(containers, nodes)}"
-            raise Fault("bring", "the stack to health", cause, hint)
+        lost = hopeless(containers)
+        if lost or seconds > HEALTHY_SECONDS:
+            raise _unwell(stack, containers, nodes, lost, seconds)
         time.sleep(LOOK_EVERY_SECONDS)
 
 
@@ -193,3 +192,13 @@ def _running(machine: Machine) -> Stack:
     found = machine.facts()
     steps_of(machine.request, found)  # refuses where no engine answers
     return Stack(machine.shell, machine.tree, machine.request, found.compose)
+
+
+def _unwell(stack: Stack, containers: list[Container], nodes: int, lost: Container | None, seconds: float) -> Fault:
+    """The error that shows the end of what the worst container said."""
+    cause = f"after {seconds:.0f} s {not_good(containers, nodes)}"
+    bad = lost or next((item for item in containers if not item.good), None)
+    if bad is None:
+        return Fault("bring", "the stack to health", cause, "say it again")
+    said = f"{cause}; {bad.name} said:\n{stack.last_lines(bad)}"
+    return Fault("bring", "the stack to health", said, f"more of it: docker logs {bad.id[:12]}")

@@ -13,6 +13,7 @@ from supervise.up.shell import Shell
 BUILD_SECONDS = 900
 COMPOSE_SECONDS = 300
 LOOK_SECONDS = 30
+LOG_LINES = 8
 LABEL = "com.docker.compose"
 TARGETS = ("base", "ha", "webapp", "collector")
 """The images of images/Dockerfile; base is what the others' users build on, so compose knows nothing of it."""
@@ -72,7 +73,11 @@ class Stack:
                 self._shell.must("remove the volume", "docker", "volume", "rm", item, seconds=60)
 
     def remove_images(self) -> tuple[list[str], list[str]]:
-        """Remove the project's images; the names of the removed, and of the kept with why."""
+        """Remove the project's images; the names of the removed, and of the kept with why.
+
+        Older builds and the classic builder's stages have no name, only a title. They are of use to no container, and
+        to another project of this checkout as a cache at most.
+        """
         removed, kept = [], []
         for name in self.images:
             outcome = self._shell.run("docker", "image", "rm", name, seconds=60)
@@ -80,6 +85,9 @@ class Stack:
                 removed.append(name)
             elif "no such image" not in outcome.text.lower():
                 kept.append(f"{name}: {outcome.last}")
+        for title in (*TARGETS, "code"):
+            mark = f"label=org.opencontainers.image.title=logship/{title}"
+            self._shell.run("docker", "image", "prune", "--force", "--filter", mark, seconds=60)
         return removed, kept
 
     def containers(self) -> list[Container]:
@@ -91,7 +99,7 @@ class Stack:
 
     def counts(self) -> dict[str, int]:
         """How many containers, networks and volumes there are."""
-        listings = {"containers": ("ps", "-aq"), "networks": ("network", "ls", "-q"), "volumes": ("volume", "ls", "-q")}
+        listings = {"container": ("ps", "-aq"), "network": ("network", "ls", "-q"), "volume": ("volume", "ls", "-q")}
         return {kind: len(self._ids(*words)) for kind, words in listings.items()}
 
     def disk(self) -> Disk:
@@ -115,9 +123,10 @@ class Stack:
         lines = [json.loads(line) for line in outcome.text.splitlines()] if outcome.status == 0 else []
         return [(f"{item['CreatedAt']} {item['CreatedBy']}", int(item["Size"])) for item in reversed(lines)]
 
-    def logs_command(self, container: Container) -> str:
-        """What to type to see why a container is not well."""
-        return f"docker logs --tail 50 {container.id[:12]}"
+    def last_lines(self, container: Container) -> str:
+        """The end of what a container said, to show why it is not well."""
+        words = ("docker", "logs", "--tail", str(LOG_LINES), container.id)
+        return self._shell.run(*words, seconds=LOOK_SECONDS).text.rstrip()
 
     def _run(self, operation: str, *words: str) -> None:
         self._shell.must(operation, *self._compose, *words, seconds=COMPOSE_SECONDS, environment=self._variables)
@@ -146,7 +155,7 @@ def _container(item: dict[str, Any]) -> Container:
         status=state["Status"],
         health=state.get("Health", {}).get("Status", "none"),
         exit_status=state["ExitCode"],
-        image=item["Config"]["Image"],
+        restarts=item["RestartCount"],
         ports={
             int(name.partition("/")[0]): f"{bound[0]['HostIp'] or '0.0.0.0'}:{bound[0]['HostPort']}"
             for name, bound in ports.items()
