@@ -1,0 +1,65 @@
+"""Stage 2 of PID 1: ``python3 -I -m supervise.init PLAN``, in the process that ``supervise init`` was.
+
+It begins anew so that PID 1 does not keep the parser and the template engine in memory for its whole life; everything
+it needs stands in plan.json and supervisord.conf. Not for people: they run ``supervise init``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+from logship.errors import Fault
+
+
+def main(plan_path: Path) -> int:
+    """Be PID 1; returns its exit status. Raises Fault before any program was started."""
+    # supervisor 4.2.5 imports pkg_resources (0.1 s, 6 MB) for two calls, neither of which is made here.
+    sys.modules.setdefault("pkg_resources", types.ModuleType("pkg_resources"))
+    from supervise.init import folders, machine, pid1, telling, usage, values
+    from supervise.init.run import Conductor
+
+    plan = json.loads(plan_path.read_bytes())
+    entries: dict[str, Any] = {name: entry for name, entry in plan["programs"].items() if "check_of" not in entry}
+    programs = tuple(values.program_from(entry) for entry in entries.values())
+    declaration = values.Declaration(plan["service"], programs, plan["stop_seconds"], plan["snapshot_seconds"])
+    run_dir, least, host = Path(plan["run_dir"]), int(plan["minfds"]), socket.gethostname()
+
+    spool, _lock = folders.make_spool(Path(plan["spool_dir"]), plan["service"], host, list(entries), least)
+    folders.link_spool(run_dir, spool)
+    teller = telling.Teller(plan["service"], host, spool, run_dir, least)
+    for name, entry in entries.items():
+        if entry["fifo"] is None:
+            continue
+        owner = machine.user_ids(entry["user"])
+        _, size = folders.make_fifo(Path(entry["fifo"]), owner, entry["pipe_bytes"], least)
+        if size < entry["pipe_bytes"]:
+            text = f"the pipe of {name} has {size} bytes, not {entry['pipe_bytes']}: pipe-user-pages-soft is reached"
+            teller.event("fault", where="fifo", text=text, count=0)
+    wake = pid1.Wake(least)
+    since_start = time.clock_gettime(time.CLOCK_BOOTTIME) - usage.process_started()
+    facts = {
+        "pid": os.getpid(),
+        "incarnation": spool.name,
+        "service": plan["service"],
+        "host": host,
+        "supervisor": pid1.VERSION,
+        "milliseconds": round(since_start * 1000),
+    }
+    conductor = Conductor(declaration, run_dir, teller, wake.epoll, facts)
+    log = telling.LogHandler(spool, least, conductor.guard.failed)
+    return pid1.supervise(conductor, wake, log, str(run_dir / folders.CONFIGURATION))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(Path(sys.argv[1])))
+    except Fault as fault:
+        print(f"supervise init: {fault}", file=sys.stderr)
+        sys.exit(fault.status)

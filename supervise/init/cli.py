@@ -1,0 +1,99 @@
+"""The commands ``supervise check`` and ``supervise init`` (stage 1 of PID 1)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+
+from logship.commands import Command
+from logship.errors import USAGE, Fault
+from supervise.config import add_options, load
+from supervise.init import declaration, folders, machine, order, render
+from supervise.init.values import Declaration
+
+TEMPLATE = "supervisord.conf.j2"
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+
+class Faulty(Exception):
+    """A declaration with faults, each a line for people."""
+
+
+def read(path: Path, on: declaration.Machine | None) -> Declaration:
+    """The declaration in ``path``. Raises Fault when it cannot be read, Faulty when it is not good."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        hint = "name it with --declaration or SUPERVISE_DECLARATION"
+        raise Fault("read the declaration", str(path), error.strerror or str(error), hint, USAGE) from None
+    except UnicodeDecodeError as error:
+        raise Faulty(f"{path}:1: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    found, flaws = declaration.parse(text, on)
+    if found is None:
+        raise Faulty("\n".join(flaw.tell(str(path)) for flaw in flaws))
+    return found
+
+
+def check(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """``supervise check``: 0 and one line, or 2 and all faults."""
+    path = Path(options.file) if options.file else load(options, environment).declaration
+    on = None if options.no_files else machine.ThisMachine(environment.get("PATH", DEFAULT_PATH))
+    try:
+        found = read(path, on)
+    except Faulty as faulty:
+        print(faulty, file=sys.stderr)
+        return USAGE
+    count = len(found.programs)
+    print(f"ok: {count} program{'s' * (count != 1)}, start order: {', '.join(order.start_order(found.after()))}")
+    return 0
+
+
+def init(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """``supervise init``: returns only with faults (2); else this process becomes stage 2."""
+    # The kernel drops a signal that PID 1 has no handler for; one that is blocked waits. Stage 2 unblocks them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    settings = load(options, environment)
+    try:
+        found = read(settings.declaration, machine.ThisMachine(environment.get("PATH", DEFAULT_PATH)))
+    except Faulty as faulty:
+        print(faulty, file=sys.stderr)
+        return USAGE
+    run_dir = settings.run_dir.absolute()
+    around = render.Surroundings(str(run_dir), str(settings.spool_dir.absolute()), sys.executable, machine.minfds())
+    template = settings.templates / TEMPLATE
+    try:
+        text = render.configuration(found, around, template.read_text(encoding="utf-8"))
+    except (OSError, ValueError, jinja2.TemplateError) as error:
+        raise Fault("render", str(template), str(error), "see --templates and --run-dir") from error
+    folders.prepare_run_dir(run_dir)
+    plan = run_dir / folders.PLAN
+    try:
+        folders.replace_file(run_dir / folders.CONFIGURATION, text.encode(), 0o600)
+        folders.replace_file(plan, render.plan(found, around).encode(), 0o600)
+    except OSError as error:
+        raise Fault("write", str(run_dir), str(error), "make it writable for PID 1") from error
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "supervise.init", str(plan)])
+    raise AssertionError("execv returned")
+
+
+def _configure_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the declaration to check")
+    parser.add_argument(
+        "--no-files", action="store_true", help="leave out what depends on this machine: program files, users, folders"
+    )
+    add_options(parser, "declaration")
+
+
+def _configure_init(parser: argparse.ArgumentParser) -> None:
+    add_options(parser, "declaration", "run_dir", "spool_dir", "templates")
+
+
+COMMANDS = {"init": Command(_configure_init, init), "check": Command(_configure_check, check)}
