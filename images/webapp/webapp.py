@@ -4,7 +4,7 @@ Owns the answers on port 3000, its sessions and its own slowness. Leaves to othe
 who is told about this node (Serf) and where its lines go (its standard output).
 
 Every path answers every method with 200 and JSON, except:
-``/health``  stateless: no session, no delay, no line while good;
+``/health``  stateless: no session, no delay, no line while good; 503 once SIGTERM has come;
 ``/delay``   GET tells, ``POST {"delay": milliseconds}`` (JSON or a form) sets how long every other answer waits.
 
 Environment: ``PORT`` (default 3000).
@@ -25,7 +25,6 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
@@ -35,7 +34,6 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 COOKIE = "NODESESSID"
-SESSION_ID = re.compile(r"[0-9a-f]{32}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 SESSIONS_MAX = 10_000
 SESSION_IDLE_SECONDS_MAX = 1800.0
@@ -48,51 +46,31 @@ KEEP_ALIVE_SECONDS = 30
 """Longer than HAProxy keeps an idle connection to a server, so that it is not we who close it under a new request."""
 
 
-@dataclass
-class Session:
-    """What this node remembers of a visitor: how often it came, and when last (monotonic seconds)."""
-
-    views: int
-    seen: float
-
-
 class Sessions:
     """The sessions of this node, in memory: at most ``SESSIONS_MAX``, the longest unseen goes first."""
 
     def __init__(self, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._new_id = new_id
-        self._by_id: OrderedDict[str, Session] = OrderedDict()
+        self._by_id: OrderedDict[str, tuple[int, float]] = OrderedDict()  # id -> counter, last seen; in that order
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def visit(self, offered: str | None) -> tuple[str, int, bool]:
-        """Count one view. Returns the session's id, its views and whether it is new.
+    def visit(self, offered: str) -> tuple[str, int]:
+        """Count one visit. Returns the session's id and its counter, which is 1 for a new session.
 
         An id that this node does not know (or no longer) is never taken over from the visitor: it gets a new one.
         """
         now = self._clock()
-        self._forget(now)
-        session = self._by_id.get(offered) if offered is not None else None
-        if session is None or offered is None:
-            fresh = self._new_id()
-            self._by_id[fresh] = Session(1, now)
-            if len(self._by_id) > SESSIONS_MAX:
-                self._by_id.popitem(last=False)
-            return fresh, 1, True
-        session.views += 1
-        session.seen = now
-        self._by_id.move_to_end(offered)
-        return offered, session.views, False
-
-    def _forget(self, now: float) -> None:
-        """Drop what was not seen for too long; the order of the dictionary is the order of last visits."""
-        while self._by_id:
-            identity, session = next(iter(self._by_id.items()))
-            if now - session.seen <= SESSION_IDLE_SECONDS_MAX:
-                return
-            del self._by_id[identity]
+        while self._by_id and now - next(iter(self._by_id.values()))[1] > SESSION_IDLE_SECONDS_MAX:
+            self._by_id.popitem(last=False)
+        session = offered if offered in self._by_id else self._new_id()
+        counter = self._by_id.pop(session, (0, now))[0] + 1
+        self._by_id[session] = (counter, now)
+        if len(self._by_id) > SESSIONS_MAX:
+            self._by_id.popitem(last=False)
+        return session, counter
 
 
 class Refused(Exception):
@@ -164,13 +142,14 @@ class Webapp:
         self._host = host or socket.gethostname()
         self.sessions = Sessions(clock, new_id)
         self.delay_milliseconds = 0
+        self.stopping = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not spoken here")
         request = Request(scope, receive)
         path = scope["path"]
-        if path == "/health":
+        if path == "/health" and not self.stopping:
             await answer(200, {"healthy": True})(scope, receive, send)
             return
         started = self._clock()
@@ -180,11 +159,15 @@ class Webapp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self.stopping:  # nobody is to send another request on this connection
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
         try:
             try:
-                if path == "/delay":
+                if path == "/health":
+                    response = answer(503, {"healthy": False})
+                elif path == "/delay":
                     response = await self._delay(request)
                 else:
                     response, session = await self._page(request)
@@ -200,16 +183,16 @@ class Webapp:
         if self.delay_milliseconds:
             await asyncio.sleep(self.delay_milliseconds / 1000)
         offered = request.cookies.get(COOKIE, "")
-        session, views, new = self.sessions.visit(offered if SESSION_ID.fullmatch(offered) else None)
+        session, counter = self.sessions.visit(offered)
         document: dict[str, object] = {
             "address": address_of(request.scope),
             "host": self._host,
             "session": session,
-            "views": views,
+            "counter": counter,
             "path": request.scope["path"],
             "time": now(),
         }
-        cookie = {"set-cookie": f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax"} if new else {}
+        cookie = {"set-cookie": f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax"} if session != offered else {}
         return answer(200, document, cookie), session
 
     async def _delay(self, request: Request) -> Response:
@@ -248,13 +231,24 @@ def write_line(line: str) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that ends with status 0 after SIGTERM: its own handling raises the signal again when all is done."""
+    """uvicorn that tells the application when it stops, and ends with status 0 then.
+
+    Its own handling of SIGTERM raises the signal again when all is done, which ends the process by that signal.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: Webapp) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def _stop(self, number: int) -> None:
+        self._app.stopping = True
+        self.handle_exit(number, None)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._stop, number)
         yield
 
 
@@ -275,10 +269,11 @@ def main() -> int:
     try:
         listener = listen(int(text))
     except OSError as error:
-        print(f"webapp: cannot listen on port {text}: {error.strerror}", file=sys.stderr)
+        print(f"webapp: cannot listen on port {text}: {os.strerror(error.errno or 0)}", file=sys.stderr)
         return 1
+    app = Webapp(write_line)
     config = uvicorn.Config(
-        Webapp(write_line),
+        app,
         access_log=False,
         lifespan="off",
         limit_concurrency=CONCURRENT_REQUESTS_MAX,
@@ -287,7 +282,7 @@ def main() -> int:
         timeout_graceful_shutdown=DRAIN_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
-    Server(config).run(sockets=[listener])
+    Server(config, app).run(sockets=[listener])
     return 0
 
 
