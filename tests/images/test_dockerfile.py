@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from supervise.cli import main
+
 TREE = Path(__file__).resolve().parents[2]
 TEXT = (TREE / "images" / "Dockerfile").read_text(encoding="utf-8")
 IMAGES = ("base", "ha", "webapp", "collector")
@@ -116,3 +118,10 @@ def test_the_declaration_is_of_its_image_and_keeps_a_spool(image: str) -> None:
     assert spool["restart"]["tries"] == 0
     for name, program in declaration["program"].items():
         assert name == "spool" or program["after"], f"{name} would speak before anyone listens"
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_every_declaration_is_free_of_faults(image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    declaration = TREE / "images" / image / "supervise.toml"
+    assert main(["check", "--no-files", str(declaration)], {}) == 0
+    assert capsys.readouterr().out.startswith("ok: ")
