@@ -35,9 +35,7 @@ class Manner:
 
 def status(fleet: Fleet, targets: Sequence[str], screen: Screen, as_json: bool, check: bool) -> int:
     """Show every program the TARGETs select (none: all). With ``check``: NOT_WELL unless all are running and ready."""
-    views = fleet.views()
-    if not views:
-        raise fleet.absence()
+    views = _views(fleet)
     picked = pick(views, targets or ["all"])
     now = fleet.clock()
     if as_json:
@@ -50,8 +48,7 @@ def status(fleet: Fleet, targets: Sequence[str], screen: Screen, as_json: bool, 
 
 def pids(fleet: Fleet, targets: Sequence[str], screen: Screen) -> int:
     """Print ``CONTAINER:PROGRAM PID`` for each selected program that has one; pids are those inside the container."""
-    views = fleet.views()
-    picked = pick(views, targets)
+    picked = pick(_views(fleet), targets)
     found = [(view, program) for view, names in picked for program in chosen(view, names) if program.pid]
     screen.say([harmless(f"{view.container.label}:{program.name} {program.pid}") for view, program in found])
     return DONE
@@ -59,9 +56,7 @@ def pids(fleet: Fleet, targets: Sequence[str], screen: Screen) -> int:
 
 def verb(fleet: Fleet, word: str, targets: Sequence[str], screen: Screen, manner: Manner) -> int:
     """Start, stop or restart the selected programs and report each; nothing is done when a TARGET is unknown."""
-    views = fleet.views()
-    if not views:
-        raise fleet.absence()
+    views = _views(fleet)
     selected = select(targets, members(views), for_verb=True)
     choices = [item for item in selected if item.programs or not item.asked]
     if not any(item.programs for item in choices):
@@ -76,6 +71,13 @@ def verb(fleet: Fleet, word: str, targets: Sequence[str], screen: Screen, manner
     else:
         screen.say(result_table(results, screen.colour))
     return status_of(results)
+
+
+def _views(fleet: Fleet) -> list[View]:
+    views = fleet.views()
+    if not views:
+        raise fleet.absence()
+    return views
 
 
 def _nothing_to_do(word: str, selected: Sequence[Choice]) -> Fault:
@@ -102,7 +104,7 @@ def _confirm(word: str, choices: Sequence[Choice], manner: Manner) -> None:
 
 def tail(fleet: Fleet, targets: Sequence[str], screen: Screen, lines: str, follow: bool) -> int:
     """Print the last lines of the selected programs' streams, and with ``follow`` what comes."""
-    views = fleet.views()
+    views = _views(fleet)
     selected = select(targets, members(views, OWN_STREAMS), for_verb=True)
     choices = [item for item in selected if item.programs and item.container.is_running]
     for item in selected:

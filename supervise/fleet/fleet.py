@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from logship.errors import Fault
 from supervise.fleet.container import Container
 from supervise.fleet.fanout import at_once
-from supervise.fleet.output import ExecResult, ExecStream
+from supervise.fleet.output import ExecResult
 from supervise.fleet.result import TIMED_OUT, USAGE, Result, result_from
 from supervise.fleet.select import Choice, Member, select
 from supervise.fleet.snapshot import STATE_BYTES_MAX, View, view
@@ -19,6 +19,16 @@ GRACE_SECONDS = 15
 """How much longer than its own limit a verb in a container may take before it counts as hung: the start of Python."""
 
 Clock = Callable[[], float]
+
+
+class Stream(Protocol):
+    """The running output of a command (``output.ExecStream``, or a test's)."""
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]: ...
+
+    def status(self) -> int: ...
+
+    def close(self) -> None: ...
 
 
 class Asked(Protocol):
@@ -32,7 +42,7 @@ class Asked(Protocol):
 
     def exec(self, container: Container, argv: Sequence[str], timeout_seconds: float) -> ExecResult: ...
 
-    def exec_stream(self, container: Container, argv: Sequence[str]) -> ExecStream: ...
+    def exec_stream(self, container: Container, argv: Sequence[str]) -> Stream: ...
 
 
 class Fleet:

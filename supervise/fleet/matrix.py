@@ -17,7 +17,7 @@ def matrix(views: Sequence[tuple[View, Sequence[str]]], now: float, colour: bool
     A cell is the uptime of a program that is well, else its state, then its restarts as ``x2``.
     """
     columns = list(dict.fromkeys(program.name for view, names in views for program in chosen(view, names)))
-    headers = ["", "CONTAINER", "HEALTH", *(name.upper() for name in columns)]
+    headers = ["", "CONTAINER", "HEALTH", *(harmless(name.upper()) for name in columns)]
     rows = []
     for view, names in views:
         programs = {program.name: program for program in chosen(view, names)}

@@ -42,14 +42,14 @@ class Step:
 
 START, STOP, WAIT = Step("start"), Step("stop"), Step("wait")
 LOST = Step("failed", "its state is unknown to supervisord")
-LOOK, EXITED, GONE = Step("look"), Step("exited"), Step("gone")  # decided by more than the state
+LOOK, DOWN, EXITED, GONE = Step("look"), Step("down"), Step("exited"), Step("gone")  # decided by more than the state
 
 _TO_STOP = {
     "RUNNING": STOP,
     "STARTING": STOP,
     "BACKOFF": STOP,
     "STOPPING": WAIT,
-    "STOPPED": Step("done"),
+    "STOPPED": DOWN,
     "EXITED": EXITED,
     "FATAL": Step("done", "it had been given up"),
     "UNKNOWN": LOST,
@@ -86,7 +86,7 @@ class Pursuit:
     def __init__(self, goal: str) -> None:
         assert goal in ("start", "stop")
         self.goal = goal
-        self.asked_to_start = False
+        self.asked_to_start = self.asked_to_stop = False
         self._exited_since: float | None = None
 
     def next(self, facts: Facts, now: float) -> Step:
@@ -97,6 +97,10 @@ class Pursuit:
             self._exited_since = None
         if step is START:
             self.asked_to_start = True
+        elif step is STOP:
+            self.asked_to_stop = True
+        elif step is DOWN:
+            step = Step("done", "" if self.asked_to_stop else "it was not running")
         elif step is LOOK:
             step = self._look(facts)
         elif step is GONE:

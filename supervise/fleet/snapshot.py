@@ -89,14 +89,14 @@ def view(container: Container, answer: bytes | Fault | None, now: float) -> View
     if isinstance(answer, Fault):
         return View(container, None, f"cannot be asked: {answer.cause}")
     if answer is None:
-        return View(container, None, "has no state.json: PID 1 has just begun, or is not supervise init")
+        return View(container, None, "has no state.json: is PID 1 supervise init?")
     try:
         snapshot = parse(answer)
     except ValueError as error:
         return View(container, None, f"state.json is unreadable: {error}")
     age = now - snapshot.time
     if age > STALE_SECONDS:
-        return View(container, snapshot, f"state.json is {age:.0f} s old: PID 1 hangs, or the clocks differ")
+        return View(container, snapshot, f"state.json is {age:.0f} s old: PID 1 hangs, or clocks differ")
     if snapshot.phase == "stopping":
         return View(container, snapshot, "is being stopped")
     return View(container, snapshot)
@@ -105,7 +105,7 @@ def view(container: Container, answer: bytes | Fault | None, now: float) -> View
 def parse(text: bytes) -> Snapshot:
     """Read state.json. Raises ValueError that names the field which is missing or of the wrong kind."""
     try:
-        fields = json.loads(text)
+        fields = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from None
     if not isinstance(fields, dict):
@@ -135,12 +135,12 @@ def _program(fields: Any) -> Program:
         state=_field(fields, "state", str),
         ready=_field(fields, "ready", bool),
         essential=_field(fields, "essential", bool),
-        pid=int(fields.get("pid") or 0),
+        pid=_count(fields, "pid"),
         started=_time(fields, "started"),
-        restarts=_field(fields, "restarts", int),
+        restarts=_count(fields, "restarts"),
         next_try=_time(fields, "next_try"),
-        rss_bytes=int(fields.get("rss_bytes") or 0),
-        cpu_seconds=float(fields.get("cpu_seconds") or 0),
+        rss_bytes=_count(fields, "rss_bytes"),
+        cpu_seconds=_number(fields, "cpu_seconds"),
         last_exit=_exit(last_exit) if isinstance(last_exit, dict) else None,
     )
 
@@ -160,6 +160,24 @@ def _field(fields: Mapping[str, Any], name: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ValueError(f"{name} is {value!r:.40}")
     return value
+
+
+def _count(fields: Mapping[str, Any], name: str) -> int:
+    return int(_number(fields, name))
+
+
+def _number(fields: Mapping[str, Any], name: str) -> float:
+    """A number; 0 for null, as of the pid of a program that is down."""
+    value = fields.get(name)
+    if value is None:
+        return 0
+    if not isinstance(value, int | float) or not -1e15 < value < 1e15:
+        raise ValueError(f"{name} is {value!r:.40}")
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def _time(fields: Mapping[str, Any], name: str) -> float | None:

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from logship.errors import Fault
-from supervise.fleet.fleet import Asked
+from supervise.fleet.fleet import Asked, Stream
 from supervise.fleet.lines import Frames, Lines
-from supervise.fleet.output import ExecStream
 from supervise.fleet.result import DONE, FAILED, UNREACHABLE
 from supervise.fleet.select import Choice
 from supervise.fleet.table import harmless
@@ -45,7 +44,7 @@ class Tail:
                 prefix = f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{prefix}\x1b[0m"
             self._lines[name] = Lines("" if self._single else prefix, terminal)
         self._pieces: queue.Queue[Piece] = queue.Queue(PIECES_MAX)
-        self._streams: list[ExecStream] = []
+        self._streams: list[Stream] = []
 
     def run(self, argv: Sequence[str], follow: bool) -> int:
         """Run until every stream has ended; returns the exit status. ``argv`` is the command, without the programs."""
