@@ -12,12 +12,15 @@ TREE = Path(__file__).resolve().parent.parent
 
 CORES = {
     "supervise/init": ["declaration", "render", "order", "restart", "events"],
-    "supervise/balance": ["membership", "policy", "render", "reconcile", "generation"],
+    "supervise/balance": [
+        "generation", "membership", "patience", "picture", "policy", "reconcile", "render", "report", "runtime",
+        "server", "wishes",
+    ],
     "supervise/fleet": ["select", "report"],
     "supervise/evidence": ["answer", "report", "tally", "tasks"],
-    "supervise/up": ["plan"],
+    "supervise/up": ["plan", "progress", "request", "values"],
     "logship/spool": ["layout", "ranges"],
-}
+}  # fmt: skip
 
 FORBIDDEN = {
     "asyncio", "docker", "glob", "http", "httptools", "io", "loguru", "os", "random", "secrets", "select", "selectors",

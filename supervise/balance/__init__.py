@@ -1,0 +1,1 @@
+"""Serf's members become HAProxy's servers, with no request lost."""
