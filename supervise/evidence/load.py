@@ -97,6 +97,11 @@ class Load:
         return dict(self._tally.first_answer)
 
     @property
+    def began(self) -> float:
+        """Reading of the monotonic clock when the load began."""
+        return self._began
+
+    @property
     def elapsed(self) -> float:
         """Seconds since the load began; a place on the time axis of ``servers``."""
         return time.monotonic() - self._began
