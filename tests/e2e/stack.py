@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 TREE = Path(__file__).resolve().parent.parent.parent
 T = TypeVar("T")
-PREFIX = "logship-e2e-"
+PREFIX = f"logship-e2e-{os.environ.get('LOGSHIP_TEST_RUN', '')}"
+"""The run's token, from `make test`, lets it remove what a killed test left, and nothing of another run."""
 PORTS = ("HTTP_PORT", "STATS_PORT", "ADMIN_PORT", "VIEWER_PORT")
 
 
