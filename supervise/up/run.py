@@ -200,5 +200,5 @@ def _unwell(stack: Stack, containers: list[Container], nodes: int, lost: Contain
     bad = lost or next((item for item in containers if not item.good), None)
     if bad is None:
         return Fault("bring", "the stack to health", cause, "say it again")
-    said = f"{cause}; {bad.name} said:\n{stack.last_lines(bad)}"
+    said = f"{cause}; {bad.name} said:\n{stack.last_words(bad)}"
     return Fault("bring", "the stack to health", said, f"more of it: docker logs {bad.id[:12]}")

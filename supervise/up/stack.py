@@ -123,10 +123,13 @@ class Stack:
         lines = [json.loads(line) for line in outcome.text.splitlines()] if outcome.status == 0 else []
         return [(f"{item['CreatedAt']} {item['CreatedBy']}", int(item["Size"])) for item in reversed(lines)]
 
-    def last_lines(self, container: Container) -> str:
-        """The end of what a container said, to show why it is not well."""
-        words = ("docker", "logs", "--tail", str(LOG_LINES), container.id)
-        return self._shell.run(*words, seconds=LOOK_SECONDS).text.rstrip()
+    def last_words(self, container: Container) -> str:
+        """What a container that is not well says about it: the end of its output, and its health check's answer."""
+        output = self._shell.run("docker", "logs", "--tail", str(LOG_LINES), container.id, seconds=LOOK_SECONDS).text
+        form = "{{with .State.Health}}{{range .Log}}{{.Output}}{{end}}{{end}}"
+        check = self._shell.run("docker", "inspect", "--format", form, container.id, seconds=LOOK_SECONDS).text.strip()
+        answer = f"its health check says: {check.splitlines()[-1]}" if check else ""
+        return "\n".join(part for part in (output.rstrip(), answer) if part) or "nothing"
 
     def _run(self, operation: str, *words: str) -> None:
         self._shell.must(operation, *self._compose, *words, seconds=COMPOSE_SECONDS, environment=self._variables)
