@@ -94,7 +94,7 @@ class Deeds:
         self._time("stop", "`docker stop` until the balancer sent it nothing new", out - began)
         self._time("stop", "from then until its container had ended (the time it had for the rest)", ended - out)
         if status != 0:
-            raise Fault("stop", name_of(node), f"its container ended with status {status}", "supervise events")
+            raise Fault("stop", name_of(node), f"its container ended with status {status}", "docker logs of it")
 
     def kill(self, record: StepRecord) -> None:
         self._return("kill")

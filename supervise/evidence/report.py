@@ -113,7 +113,7 @@ def _layers_text(layers: Sequence[Mapping[str, Any]]) -> str:
     shared = sum(layer["bytes"] for layer in layers if set(layer["images"]) == names)
     return (
         f"The {len(names)} images take {megabytes(together)} on disk; without common layers it would be"
-        f" {megabytes(apart)}. {megabytes(shared)} are in layers that all of them share. Layers below 10 kB are left out here:"
+        f" {megabytes(apart)}. {megabytes(shared)} are in layers that all of them share. Not shown: layers below 10 kB."
     )
 
 
