@@ -16,6 +16,9 @@ from supervise.up.run import Machine, build, prepare, say
 NO_TESTS = 5
 """pytest's exit status for a run that found none: a failure here."""
 
+TOKEN = "LOGSHIP_TEST_RUN"
+"""The variable by which tests/e2e/stack.py learns this run's part of the names of all it makes."""
+
 E2E_PREFIX = "logship-e2e-"
 
 
@@ -77,7 +80,7 @@ def _run(machine: Machine, stage: Stage, token: str) -> int:
         *stage.words[1:],
         *arguments,
         seconds=stage.seconds,
-        environment={**stage.variables, "LOGSHIP_TEST_RUN": token},
+        environment={**stage.variables, TOKEN: token},
         live=True,
         folder=str(machine.tree),
     )
@@ -92,15 +95,17 @@ def _run(machine: Machine, stage: Stage, token: str) -> int:
 
 
 def _sweep(machine: Machine, prefix: str) -> None:
-    """Remove what tests that were killed left behind; those of this run alone, told by their project's name."""
+    """Remove what tests that were killed left behind: of this run alone, told by its token in project and name."""
     shell = machine.shell
-    label = "com.docker.compose.project"
-    kinds = (("ps", "-a"), ("network", "ls"), ("volume", "ls"))
-    removers = (("rm", "-f", "-v"), ("network", "rm"), ("volume", "rm"))
-    for listing, remover in zip(kinds, removers, strict=True):
-        identity = "{{.Name}}" if listing[0] == "volume" else "{{.ID}}"
-        words = ["docker", *listing, "--format", f'{identity}\t{{{{.Label "{label}"}}}}']
-        for line in shell.run(*words, seconds=30).text.splitlines():
-            item, _, project = line.partition("\t")
-            if project.startswith(prefix):
+    project = '{{.Label "com.docker.compose.project"}}'
+    kinds = {
+        ("ps", "-a", "--format", f"{{{{.ID}}}}\t{{{{.Names}}}}\t{project}"): ("rm", "-f", "-v"),
+        ("network", "ls", "--format", f"{{{{.ID}}}}\t{{{{.Name}}}}\t{project}"): ("network", "rm"),
+        ("volume", "ls", "--format", f"{{{{.Name}}}}\t{{{{.Name}}}}\t{project}"): ("volume", "rm"),
+        ("images", "--format", "{{.Repository}}:{{.Tag}}\t{{.Repository}}\t"): ("image", "rm"),
+    }
+    for listing, remover in kinds.items():
+        for line in shell.run("docker", *listing, seconds=30).text.splitlines():
+            item, *names = line.split("\t")
+            if any(name.startswith(prefix) for name in names):
                 shell.run("docker", *remover, item, seconds=60)

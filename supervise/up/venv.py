@@ -30,7 +30,8 @@ def digest_of(pyproject: bytes, python: str, tree: str) -> str:
 
 
 def _digest(tree: Path) -> str:
-    return digest_of((tree / "pyproject.toml").read_bytes(), f"{sys.executable} {sys.version}", str(tree))
+    """The interpreter counts by where it was installed: run from within the environment it is the same one."""
+    return digest_of((tree / "pyproject.toml").read_bytes(), f"{sys.base_prefix} {sys.version}", str(tree))
 
 
 def is_current(tree: Path, *, dev: bool) -> bool:

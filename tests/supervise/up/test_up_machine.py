@@ -162,7 +162,7 @@ def tree(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for name in ("python", *venv.COMMANDS):
         (folder / name).touch()
-    digest = venv.digest_of(b"[project]\n", f"{sys.executable} {sys.version}", str(tmp_path))
+    digest = venv.digest_of(b"[project]\n", f"{sys.base_prefix} {sys.version}", str(tmp_path))
     (tmp_path / ".venv" / venv.STAMP).write_text(json.dumps({"digest": digest, "dev": True}))
     return tmp_path
 
