@@ -30,7 +30,7 @@ class Surroundings:
 def configuration(declaration: Declaration, around: Surroundings, template: str) -> str:
     """The text of supervisord.conf. Raises jinja2.TemplateError for a template that is not one."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["ini"] = _escaped
+    environment.filters["ini"] = _plain
     programs = [_section(program, around) for program in declaration.programs]
     checks = [
         {"name": program.name + CHECK_SUFFIX, "command": _command(program.name + CHECK_SUFFIX, around)}
@@ -97,8 +97,8 @@ def _command(name: str, around: Surroundings) -> str:
     return shlex.join(words)
 
 
-def _escaped(text: str) -> str:
-    """A value for supervisord's parser: % begins an expansion there, and `` ;`` a comment."""
-    if "\n" in text or " ;" in text:
+def _plain(text: str) -> str:
+    """A value for supervisord's parser: % begins an expansion there (done twice for log files), `` ;`` a comment."""
+    if "\n" in text or " ;" in text or "%" in text:
         raise ValueError(f"supervisord.conf cannot hold {text!r}")
-    return text.replace("%", "%%")
+    return text

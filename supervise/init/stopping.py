@@ -46,56 +46,48 @@ class OrderedStop:
 
     def turn(self, now: float) -> None:
         """Take the next steps; ``done`` when there is nothing left to do."""
-        up = {name for name in self._records if self._processes.pid(name)} - self._left_behind
         for name in self._records:
             if self._processes.state(name) == "BACKOFF":
                 self._processes.stop(name)
-        for name in order.stoppable(self._after, up):
-            self._ask(name, now)
-        for name in up & self._asked.keys():
-            if now >= self._asked[name] + self._records[name].program.stop.seconds + KILLED_SECONDS:
-                self._leave_behind(name, now)
+        for name in self._up():
+            asked = self._asked.get(name)
+            step_over = asked is not None and now >= asked + self._seconds(name)
+            if step_over or now >= self._deadline + KILLED_SECONDS:
+                self._left_behind.add(name)
+                self._overdue(name, "not even killed, left behind", now)
         if now >= self._deadline and not self._killed:
             self._killed = True
-            for name in up:
-                self._tell(
-                    "overdue",
-                    program=name,
-                    milliseconds=self._milliseconds(name, now),
-                    text="stop_seconds are over, killing",
-                )
+            for name in self._up():
                 self._asked.setdefault(name, now)
+                self._overdue(name, "stop_seconds are over, killing", now)
                 self._processes.kill(name)
-        if now >= self._deadline + KILLED_SECONDS:
-            for name in up - self._left_behind:
-                self._leave_behind(name, now)
-        self.done = not up - self._left_behind
+        for name in order.stoppable(self._after, self._up()):
+            if name not in self._asked:
+                self._asked[name] = now
+                self._tell("stopping", program=name, signal="SIG" + self._records[name].program.stop.signal)
+                self._processes.stop(name)
+        self.done = not self._up()
 
     def deadline(self) -> float:
         """When the next bound is reached."""
-        bounds = [self._deadline, self._deadline + KILLED_SECONDS]
-        for name, asked in self._asked.items():
-            if self._processes.pid(name) and name not in self._left_behind:
-                bounds.append(asked + self._records[name].program.stop.seconds + KILLED_SECONDS)
-        return min(bounds[1:] if self._killed else bounds)
+        bounds = [self._deadline + KILLED_SECONDS if self._killed else self._deadline]
+        bounds += [self._asked[name] + self._seconds(name) for name in self._up() & self._asked.keys()]
+        return min(bounds)
 
     def gone(self, name: str, text: str, now: float) -> None:
         """The program ended: tell how long that took, if it was asked to."""
         if name in self._asked:
             self._tell("stopped", program=name, milliseconds=self._milliseconds(name, now), text=text)
 
-    def _ask(self, name: str, now: float) -> None:
-        if name in self._asked:
-            return
-        self._asked[name] = now
-        self._tell("stopping", program=name, signal="SIG" + self._records[name].program.stop.signal)
-        self._processes.stop(name)
+    def _up(self) -> set[str]:
+        return {name for name in self._records if self._processes.pid(name)} - self._left_behind
 
-    def _leave_behind(self, name: str, now: float) -> None:
-        self._left_behind.add(name)
-        self._tell(
-            "overdue", program=name, milliseconds=self._milliseconds(name, now), text="not even killed, left behind"
-        )
+    def _seconds(self, name: str) -> float:
+        """How long the step may take: the program's own time, and what SIGKILL may need."""
+        return self._records[name].program.stop.seconds + KILLED_SECONDS
+
+    def _overdue(self, name: str, text: str, now: float) -> None:
+        self._tell("overdue", program=name, milliseconds=self._milliseconds(name, now), text=text)
 
     def _milliseconds(self, name: str, now: float) -> int:
         return round((now - self._asked.get(name, now)) * 1000)
