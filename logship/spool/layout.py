@@ -68,3 +68,8 @@ def parse_incarnation(name: str) -> datetime | None:
         return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def stamp(seconds: float) -> str:
+    """A time since 1970 as RFC 3339 in UTC, to the millisecond: ``2026-11-23T20:45:00.000Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

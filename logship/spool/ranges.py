@@ -76,3 +76,26 @@ def without(spans: Iterable[Span], known: Iterable[Span]) -> list[Span]:
                 cut.append(Span(span.end - after, after))
         left = cut
     return left
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same bytes in as few ranges as can be, in order."""
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and span.offset <= joined[-1].end:
+            joined[-1] = Span(joined[-1].offset, max(joined[-1].end, span.end) - joined[-1].offset)
+        else:
+            joined.append(span)
+    return joined
+
+
+def over_budget(found: list[Segment], bytes_max: int) -> list[Segment]:
+    """The oldest segments that must go so that the rest is within ``bytes_max``; never the last, which is written."""
+    total = sum(segment.size for segment in found)
+    gone: list[Segment] = []
+    for segment in found[:-1]:
+        if total <= bytes_max:
+            break
+        gone.append(segment)
+        total -= segment.size
+    return gone

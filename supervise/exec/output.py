@@ -17,7 +17,7 @@ import termios
 import time
 
 from logship.errors import Fault
-from logship.spool.layout import FOLDER_MODE, STARTS, stream_end
+from logship.spool.layout import FOLDER_MODE, STARTS, stamp, stream_end
 
 STARTS_KEPT = 1000
 STARTS_BYTES_MAX = 256 * 1024
@@ -82,9 +82,10 @@ def note_start(folder: str) -> None:
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, FOLDER_MODE)
-    now = time.time()
-    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03}Z"
-    line = json.dumps({"offset": stream_position(1, folder), "pid": os.getpid(), "time": stamp}).encode() + b"\n"
+    line = (
+        json.dumps({"offset": stream_position(1, folder), "pid": os.getpid(), "time": stamp(time.time())}).encode()
+        + b"\n"
+    )
     path = f"{folder}/{STARTS}"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     try:
