@@ -1,0 +1,187 @@
+"""The four images: what is in them, what is not, and what a container of each does on its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervise.up.plan import OS_IMAGE, SLIM_IMAGE
+from tests.e2e.stack import TREE, address, docker, eventually, get, inspect, run
+
+pytestmark = pytest.mark.engine
+
+IMAGES = ("base", "ha", "webapp", "collector")
+MEGABYTES_MAX = {"base": 140, "ha": 165, "webapp": 165, "collector": 150}
+
+
+def name_of(image: str) -> str:
+    """The image's name, as in compose.yaml."""
+    return f"{os.environ.get('LOGSHIP_IMAGES') or 'logship'}/{image}:{os.environ.get('LOGSHIP_TAG') or 'local'}"
+
+
+def inside(image: str, *words: str) -> str:
+    """What a command says in a fresh container of the image, in place of PID 1."""
+    return docker("run", "--rm", "--network=none", "--entrypoint", words[0], name_of(image), *words[1:])
+
+
+@contextlib.contextmanager
+def container(image: str, *options: str) -> Iterator[str]:
+    """A running container, gone when the block ends."""
+    name = f"logship-e2e-{secrets.token_hex(3)}"
+    docker("run", "-d", "--name", name, *options, name_of(image))
+    try:
+        yield name
+    finally:
+        docker("rm", "-f", "-v", name, check=False)
+
+
+def programs_of(name: str) -> list[dict[str, Any]]:
+    """The programs in the container's state.json."""
+    found: list[dict[str, Any]] = json.loads(docker("exec", name, "cat", "/run/supervise/state.json"))["programs"]
+    return found
+
+
+def base_image() -> str:
+    """What the images were built from, as `make up` chooses it."""
+    if os.environ.get("BASE_IMAGE"):
+        return os.environ["BASE_IMAGE"]
+    there = [name for name in (OS_IMAGE, SLIM_IMAGE) if docker("image", "inspect", "-f", "{{.Id}}", name, check=False)]
+    assert there, f"neither {OS_IMAGE} nor {SLIM_IMAGE} is there: make images"
+    return there[0]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_image_is_small_and_its_size_is_told(image: str) -> None:
+    megabytes = int(docker("image", "inspect", "-f", "{{.Size}}", name_of(image))) / 1e6
+    print(f"{name_of(image)}: {megabytes:.0f} MB")
+    assert megabytes < MEGABYTES_MAX[image]
+
+
+def test_all_images_share_the_layers_of_the_common_packages() -> None:
+    layers = [json.loads(docker("image", "inspect", "-f", "{{json .RootFS.Layers}}", name_of(i))) for i in IMAGES]
+    shared = sum(1 for _ in itertools.takewhile(lambda alike: len(set(alike)) == 1, zip(*layers, strict=False)))
+    assert shared >= 3, "at least the base image, the packages and the accounts"
+    assert len(layers[0]) - shared <= 2, "the base image adds its code and its declaration alone"
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_no_caches_lists_or_logs_of_the_installation_are_left(image: str) -> None:
+    folders = ("/var/cache/apt", "/var/lib/apt/lists", "/var/log/apt", "/tmp", "/src", "/root/.cache")
+    script = f"find {' '.join(folders)} -type f -size +0 2>/dev/null; true"
+    assert inside(image, "/bin/sh", "-c", script) == ""
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_isolated_python_finds_both_packages_and_their_compiled_code(image: str) -> None:
+    script = (
+        "import importlib.util, pathlib, logship.commands, supervise.cli\n"
+        "for module in (logship.commands, supervise.cli):\n"
+        "    assert module.__file__.startswith('/opt/logship/'), module.__file__\n"
+        "    assert pathlib.Path(importlib.util.cache_from_source(module.__file__)).is_file(), module.__file__\n"
+        "print('found')"
+    )
+    assert inside(image, "/usr/bin/python3", "-I", "-c", script) == "found"
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_both_commands_answer_from_any_folder_and_for_any_user(image: str) -> None:
+    options = ("--rm", "--network=none", "-w", "/tmp", "-u", "3000", "-e", "PYTHONPATH=/nowhere", "-e", "PYTHONHOME=/x")
+    for command in ("supervise", "logship"):
+        said = docker("run", *options, "--entrypoint", f"/usr/local/bin/{command}", name_of(image), "--version")
+        assert said.startswith(f"{command} ")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_accounts_have_the_same_ids_in_every_image(image: str) -> None:
+    assert inside(image, "/bin/sh", "-c", "id -u webapp; id -g webapp; id -u serf; id -g serf").split() == [
+        "3000", "3000", "7946", "7946",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_image_says_what_it_is_and_how_it_stops(image: str) -> None:
+    config = json.loads(docker("image", "inspect", "-f", "{{json .Config}}", name_of(image)))
+    assert config["Labels"]["org.opencontainers.image.title"] == f"logship/{image}"
+    assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Entrypoint"] == ["/usr/local/bin/supervise", "init"]
+    assert config["Healthcheck"]["Interval"] == 2_000_000_000
+
+
+def test_the_configuration_that_haproxy_starts_with_is_valid_and_has_no_servers() -> None:
+    """HAProxy must be able to start before anybody has told it a member."""
+    text = inside("ha", "/bin/sh", "-c", "haproxy -c -q -f /etc/haproxy/haproxy.cfg && cat /etc/haproxy/haproxy.cfg")
+    assert not [line for line in text.splitlines() if line.strip().startswith("server ")]
+    assert "monitor-uri /health" in text
+
+
+@pytest.mark.parametrize(
+    ("prepare", "status", "said"),
+    [
+        ("true", 1, "missing or older than a minute"),
+        ("""echo '{"healthy": true}' > $S; touch -d '-61 seconds' $S""", 1, "missing or older than a minute"),
+        ("""echo '{"healthy": false}' > $S""", 1, 'not healthy: {"healthy": false}'),
+        ("""printf '{\\n "healthy": true\\n}\\n' > $S; touch -d '-50 seconds' $S""", 0, ""),
+    ],
+)
+def test_the_health_check_asks_for_a_young_and_healthy_snapshot(prepare: str, status: int, said: str) -> None:
+    script = f"S=/run/supervise/state.json; {prepare}; /usr/local/bin/healthy; echo $?"
+    lines = inside("base", "/bin/sh", "-c", script).splitlines()
+    assert lines[-1] == str(status)
+    assert said in "".join(lines[:-1])
+
+
+def test_a_web_node_alone_serves_as_its_own_user_under_supervise_and_stops_in_order() -> None:
+    with container("webapp") as name:
+        there = address(name)
+        answer = eventually("it answers", lambda: answered(there))
+        assert answer == inspect(name)["Config"]["Hostname"]
+        eventually("it is healthy", lambda: inspect(name)["State"]["Health"]["Status"] == "healthy")
+        first = docker("exec", name, "cat", "/proc/1/cmdline").split("\0")
+        assert "supervise" in " ".join(first), first
+        owners = {}
+        for program in programs_of(name):
+            owners[program["name"]] = docker("exec", name, "stat", "-c", "%u", f"/proc/{program['pid']}")
+        assert owners == {"spool": "0", "webapp": "3000", "serf": "7946"}
+        began = time.monotonic()
+        docker("stop", name)
+        print(f"docker stop of a lone web node: {time.monotonic() - began:.1f} s")
+        assert inspect(name)["State"]["ExitCode"] == 0
+
+
+def answered(host: str) -> str:
+    """The host name that the web node tells; empty while it does not answer."""
+    try:
+        return get(host, 3000).host
+    except OSError:
+        return ""
+
+
+def test_a_bad_setting_is_told_in_the_log_and_the_container_is_not_healthy() -> None:
+    with container("webapp", "-e", "WEIGHT=heavy") as name:
+        wanted = "WEIGHT is heavy, not a whole number from 1 to 256"
+        eventually("the log tells", lambda: wanted in run("docker", "logs", name).stdout)
+        assert inspect(name)["State"]["Health"]["Status"] != "healthy"
+
+
+def test_windows_line_ends_fail_the_build_with_the_file_and_the_remedy(tmp_path: Path) -> None:
+    for folder in ("supervise", "logship", "templates", "images"):
+        shutil.copytree(TREE / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    broken = tmp_path / "images" / "webapp" / "supervise.toml"
+    broken.write_bytes(broken.read_bytes().replace(b"\n", b"\r\n"))
+    words = ["-f", str(tmp_path / "images" / "Dockerfile"), "--build-arg", f"BASE_IMAGE={base_image()}"]
+    done = run("docker", "build", *words, "--target", "code", str(tmp_path), check=False, timeout=600)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "/src/images/webapp/supervise.toml" in said
+    assert "Windows line ends (CRLF). Remedy: git config core.autocrlf false" in said
