@@ -13,7 +13,7 @@ import jinja2
 
 from logship.commands import Command
 from logship.errors import USAGE, Fault
-from supervise.config import add_options, load
+from supervise.config import Settings, add_options, load
 from supervise.init import declaration, folders, machine, order, render
 from supervise.init.values import Declaration
 
@@ -59,12 +59,22 @@ def init(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """``supervise init``: returns only with faults (2); else this process becomes stage 2."""
     # The kernel drops a signal that PID 1 has no handler for; one that is blocked waits. Stage 2 unblocks them.
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
-    settings = load(options, environment)
     try:
-        found = read(settings.declaration, machine.ThisMachine(environment.get("PATH", DEFAULT_PATH)))
+        plan = prepare(load(options, environment), environment)
     except Faulty as faulty:
         print(faulty, file=sys.stderr)
         return USAGE
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "supervise.init", str(plan)])
+    raise AssertionError("execv returned")
+
+
+def prepare(settings: Settings, environment: Mapping[str, str]) -> Path:
+    """Stage 1: from the declaration to the run folder with supervisord.conf and plan.json, whose path it returns.
+
+    Raises Faulty, before anything is changed, and Fault.
+    """
+    found = read(settings.declaration, machine.ThisMachine(environment.get("PATH", DEFAULT_PATH)))
     run_dir = settings.run_dir.absolute()
     around = render.Surroundings(str(run_dir), str(settings.spool_dir.absolute()), sys.executable, machine.minfds())
     template = settings.templates / TEMPLATE
@@ -73,15 +83,12 @@ def init(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     except (OSError, ValueError, jinja2.TemplateError) as error:
         raise Fault("render", str(template), str(error), "see --templates and --run-dir") from error
     folders.prepare_run_dir(run_dir)
-    plan = run_dir / folders.PLAN
     try:
         folders.replace_file(run_dir / folders.CONFIGURATION, text.encode(), 0o600)
-        folders.replace_file(plan, render.plan(found, around).encode(), 0o600)
+        folders.replace_file(run_dir / folders.PLAN, render.plan(found, around).encode(), 0o600)
     except OSError as error:
-        raise Fault("write", str(run_dir), str(error), "make it writable for PID 1") from error
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "supervise.init", str(plan)])
-    raise AssertionError("execv returned")
+        raise Fault("write in", str(run_dir), str(error), "make it writable for PID 1") from error
+    return run_dir / folders.PLAN
 
 
 def _configure_check(parser: argparse.ArgumentParser) -> None:
