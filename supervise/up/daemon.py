@@ -46,10 +46,11 @@ def start(shell: Shell, starter: str, answers: Callable[[], bool], say: Callable
             raise Fault("start", "the Docker engine", f"no answer for {START_SECONDS} s", "journalctl -u docker")
         return
     if starter == "service":
-        shell.run("service", "docker", "start", seconds=SERVICE_SECONDS)
-        if _wait(answers, SERVICE_SECONDS):
+        outcome = shell.run("service", "docker", "start", seconds=SERVICE_SECONDS)
+        if outcome.status == 0 and _wait(answers, SERVICE_SECONDS):
             return
-        say(f"engine: no answer {SERVICE_SECONDS} s after `service docker start`; starting dockerd by hand")
+        why = f"it said: {outcome.last}" if outcome.status else f"no answer for {SERVICE_SECONDS} s"
+        say(f"engine: `service docker start` did not help ({why}); starting dockerd by hand, its log is {LOG}")
     _by_hand(shell, answers)
 
 

@@ -205,6 +205,6 @@ def _base(request: Request, facts: Facts) -> list[Step]:
         raise Fault("find the base image", name, facts.pull_error, "leave BASE_IMAGE out, or build or load that image")
     steps = []
     if not facts.mmdebstrap:
-        steps.append(_install(facts, "base image", list(MAKERS), [f"{name} could not be pulled: {facts.pull_error}"]))
+        steps.append(_install(facts, "base image", list(MAKERS), [f"{name} could not be pulled"]))
     text = f"{OS_IMAGE}, made by mmdebstrap from {request.mirror or 'the archive of Debian'}, about half a minute"
     return [*steps, Step(Action.MAKE, "base image", text, f"no registry gave {name}", (OS_IMAGE,))]

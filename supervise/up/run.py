@@ -56,7 +56,7 @@ class Machine:
                 outcome = base.pull(self.shell, step.subjects[0])
                 self._pull_error = "" if outcome.status == 0 else outcome.last
                 if self._pull_error:
-                    say(f"base image: no luck with the registry: {self._pull_error}")
+                    say(f"base image: the registry did not give it: {self._pull_error}")
             case Action.MAKE:
                 base.make(self.shell, step.subjects[0], self.request.mirror)
             case _:
@@ -81,7 +81,7 @@ def prepare(machine: Machine) -> Facts:
         say(str(step))
         began = time.monotonic()
         machine.perform(step)
-        say(f"{step.topic}: done in {time.monotonic() - began:.1f} s")
+        say(f"{step.topic}: {time.monotonic() - began:.1f} s")
         done.append(step)
 
 
