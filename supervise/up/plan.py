@@ -79,10 +79,9 @@ def standing(request: Request, facts: Facts) -> list[str]:
         lines.append(
             f"engine: {facts.engine} answers{where}; compose {facts.compose_version}, {' '.join(facts.compose)}"
         )
-    if "ports" in request.needs and not [holder for holder in facts.holders if not holder.ours]:
-        ours = {holder.port for holder in facts.holders}
-        mine = " (held by this project's own containers)" if ours else ""
-        lines.append(f"ports: {', '.join(str(port) for port in request.ports.values())} are free{mine}")
+    if "ports" in request.needs and all(holder.ours for holder in facts.holders):
+        how = "this project's own already" if facts.holders else "free"
+        lines.append(f"ports: {', '.join(str(port) for port in request.ports.values())} are {how}")
     if "commands" in request.needs and facts.commands:
         lines.append("commands: .venv/bin/supervise and .venv/bin/logship are there")
     if "load" in request.needs and facts.missing_tools and not (facts.apt and facts.root):

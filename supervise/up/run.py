@@ -81,7 +81,8 @@ def prepare(machine: Machine) -> Facts:
         say(str(step))
         began = time.monotonic()
         machine.perform(step)
-        say(f"{step.topic}: {time.monotonic() - began:.1f} s")
+        if (seconds := time.monotonic() - began) >= 1:
+            say(f"{step.topic}: that took {seconds:.1f} s")
         done.append(step)
 
 

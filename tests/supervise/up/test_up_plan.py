@@ -126,7 +126,7 @@ def test_every_held_port_is_told_with_its_holder_and_the_variable_that_moves_our
 def test_ports_held_by_our_own_stack_are_fine() -> None:
     facts = replace(READY, holders=(Holder(80, "HTTP_PORT", "the container logship_ha_1", ours=True),))
     assert actions(facts) == [Action.BUILD, Action.RUN]
-    assert any("held by this project" in line for line in standing(UP, facts))
+    assert any("this project's own already" in line for line in standing(UP, facts))
 
 
 def test_the_base_image_is_the_local_tag_then_the_registrys_then_made_here() -> None:
