@@ -6,10 +6,12 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,34 @@ def test_a_web_node_alone_serves_as_its_own_user_under_supervise_and_stops_in_or
         docker("stop", name)
         print(f"docker stop of a lone web node: {time.monotonic() - began:.1f} s")
         assert inspect(name)["State"]["ExitCode"] == 0
+
+
+def test_an_idle_web_node_with_a_key_falls_silent(tmp_path: Path) -> None:
+    """Checks of readiness and health leave no lines behind; the key comes from a file that Serf's user may read."""
+    key = tmp_path / "key"
+    key.write_text(inside("webapp", "/usr/bin/serf", "keygen") + "\n", encoding="utf-8")
+    key.chmod(0o644)
+    options = ("-v", f"{key}:/run/secrets/serf:ro", "-e", "SERF_KEY_FILE=/run/secrets/serf", "-e", "SERF_JOIN=")
+    with container("webapp", *options) as name:
+        eventually("it is healthy", lambda: inspect(name)["State"]["Health"]["Status"] == "healthy")
+        eventually("gossip is encrypted", lambda: "Encrypted: true" in run("docker", "logs", name).stdout)
+        before = lines_of(name)
+        began = inspect(name)["State"]["Health"]["Log"][-1]["Start"]
+        eventually("two questions to each program later", lambda: later(name, began, 12.0))
+        assert lines_of(name) == before
+
+
+def lines_of(name: str) -> list[str]:
+    """The lines of the programs, without PID 1's own, which tells a snapshot now and then."""
+    lines = run("docker", "logs", name).stdout.splitlines()
+    return [line for line in lines if line.split(" ", 1)[0] in ("serf", "webapp", "spool")]
+
+
+def later(name: str, since: str, seconds: float) -> bool:
+    """The newest health check began so many seconds after ``since``."""
+    newest = inspect(name)["State"]["Health"]["Log"][-1]["Start"]
+    stamps = [datetime.fromisoformat(re.sub(r"\.\d+", "", text)) for text in (since, newest)]
+    return (stamps[1] - stamps[0]).total_seconds() >= seconds
 
 
 def answered(host: str) -> str:
