@@ -27,7 +27,7 @@ from logship.spool.losses import LossBook
 from logship.spool.ranges import Span, missing, over_budget
 from logship.spool.segment import ActiveSegment, listed
 from logship.spool.sync import Syncer
-from logship.spool.watch import Watch
+from logship.spool.watch import LOOK_SECONDS, Watch
 
 STOP_SECONDS = 2.0
 LOSS_SECONDS = 1.0
@@ -50,6 +50,7 @@ class Spool:
         self._null = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
         self._drains: dict[str, Drain] = {}
         self._by_pipe: dict[int, Drain] = {}
+        self._unopened: set[str] = set()  # FIFOs to be tried again each second
         self._copy: Copy | None = None
         self._armed: int | None = None  # the copy's target while epoll watches it
         self._losses_at: float | None = None
@@ -70,7 +71,7 @@ class Spool:
             now = time.monotonic()
             if signals & {signal.SIGTERM, signal.SIGINT}:
                 return self._end(now + STOP_SECONDS)
-            if signal.SIGIO in signals or self._watch.seconds is not None:
+            if signal.SIGIO in signals or self._watch.blind or self._unopened:
                 self._look(now)
             if self._losses_at is not None and now >= self._losses_at:
                 self._write_losses()
@@ -155,12 +156,14 @@ class Spool:
         folder = self._folder / name
         self._watch.forget(folder)
         try:
-            folder.mkdir(exist_ok=True)
+            stream = ActiveSegment(folder, self._settings.segment_bytes)
             pipe = streams.open_fifo(self._settings.fifo_dir / name)
         except OSError as error:
-            self._say("not opened", program=name, reason=str(error.strerror))
+            if name not in self._unopened:
+                self._say("not opened", program=name, reason=str(error.strerror))
+            self._unopened.add(name)
             return
-        stream = ActiveSegment(folder, self._settings.segment_bytes)
+        self._unopened.discard(name)
         lost = self._book.record(name, missing(listed(folder)), "found at start")
         if lost:
             self._say("found lost", program=name, bytes=lost)
@@ -228,8 +231,8 @@ class Spool:
         due = [self._copy.deadline() if self._copy else None, self._losses_at]
         now = time.monotonic()
         waits = [max(0.0, at - now) for at in due if at is not None]
-        if self._watch.seconds is not None:
-            waits.append(self._watch.seconds)
+        if self._watch.blind or self._unopened:
+            waits.append(LOOK_SECONDS)
         return min(waits, default=-1.0)
 
     def _end(self, deadline: float) -> int:

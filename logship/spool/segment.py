@@ -28,7 +28,7 @@ def listed(folder: Path) -> list[Segment]:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):  # deleted since the folder was read
                     pairs.append((entry.name, entry.stat(follow_symlinks=False).st_size))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return segments(pairs)
 

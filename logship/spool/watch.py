@@ -2,8 +2,8 @@
 
 Folders are watched by fcntl(F_NOTIFY), the one directory watch of the standard library, and one that needs none of the
 128 inotify instances that all containers of a host share for each user. It says that something changed in some
-folder, as SIGIO: whoever is told looks at all of them. Where a file system has no such watch, ``seconds`` is how often
-to look.
+folder, as SIGIO: whoever is told looks at all of them. Where a file system has no such watch, ``blind`` says so, and
+somebody has to look each second.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Watch:
     """A descriptor for epoll that becomes readable at a signal; ``take`` says which came."""
 
     def __init__(self) -> None:
-        self.seconds: float | None = None
+        self.blind = False
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._folders: dict[Path, int] = {}
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGIO):
@@ -53,7 +53,7 @@ class Watch:
             try:
                 fcntl.fcntl(descriptor, fcntl.F_NOTIFY, what | fcntl.DN_MULTISHOT)
             except OSError:
-                self.seconds = LOOK_SECONDS
+                self.blind = True
 
     def forget(self, path: Path) -> None:
         """Tell no more of changes in ``path``."""

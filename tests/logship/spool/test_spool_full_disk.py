@@ -1,0 +1,129 @@
+"""A full disk: no program waits for it, and what it cost is counted to the byte."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logship.spool.layout import parse_segment
+from logship.spool.ranges import Span, merged
+from tests.logship.spool.bench import SpoolBench, until
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of 8 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def full_bench(tmp_path: Path, small_disk: Path) -> Iterator[SpoolBench]:
+    """A bench whose spool folder is on the small disk, beside a file that fills all of it but 2 MiB."""
+    bench = SpoolBench(tmp_path, small_disk / "spool")
+    bench.options = ["--segment-bytes", str(MIB)]
+    (small_disk / "ballast").write_bytes(bytes(6 * MIB))
+    yield bench
+    bench.close()
+
+
+def holes(bench: SpoolBench, name: str) -> list[Span]:
+    """What losses.jsonl says is missing from the stream."""
+    found = [loss for loss in bench.losses() if loss["stream"] == name]
+    return merged(Span(int(str(loss["offset"])), int(str(loss["bytes"]))) for loss in found)
+
+
+def check_what_is_stored(bench: SpoolBench, name: str, produced: bytes) -> int:
+    """Every stored byte stands at its offset; stored and lost make up what was produced. How many were lost."""
+    covered = []
+    for path in bench.segments(name):
+        offset, content = parse_segment(path.name), path.read_bytes()
+        assert offset is not None
+        assert hashlib.blake2b(content).digest() == hashlib.blake2b(produced[offset : offset + len(content)]).digest()
+        covered.append(Span(offset, len(content)))
+    lost = holes(bench, name)
+    assert merged([*covered, *lost]) == [Span(0, len(produced))]
+    assert sum(span.size for span in [*covered, *lost]) == len(produced)
+    return sum(span.size for span in lost)
+
+
+def test_a_program_goes_on_and_every_byte_is_stored_or_counted(full_bench: SpoolBench, small_disk: Path) -> None:
+    produced = random.Random(3).randbytes(6 * MIB)
+    full_bench.fifo("web")
+    full_bench.start()
+    program = full_bench.writer("web")
+    for place in range(0, 4 * MIB, 65536):
+        os.write(program, produced[place : place + 65536])  # would wait for ever if nobody took it
+    until(lambda: full_bench.waiting("web") == 0, "the pipe is emptied")
+    assert len(full_bench.stored("web")) < 3 * MIB
+    (small_disk / "ballast").unlink()
+    for place in range(4 * MIB, 6 * MIB, 65536):
+        os.write(program, produced[place : place + 65536])
+    until(lambda: full_bench.waiting("web") == 0, "the pipe is emptied")
+    until(lambda: resumed(full_bench, program), "bytes are stored again")
+    marker = produced + b"!" * (end_of(full_bench) - len(produced))
+    assert full_bench.stop() == 0
+    assert check_what_is_stored(full_bench, "web", marker) > MIB
+    assert '"event":"storing","program":"web","reason":"No space left on device"' in full_bench.own_log()
+    assert {loss["reason"] for loss in full_bench.losses()} == {"not stored: No space left on device"}
+    os.close(program)
+
+
+def resumed(bench: SpoolBench, program: int) -> bool:
+    os.write(program, b"!")
+    until(lambda: bench.waiting("web") == 0, "the byte is taken")
+    return bench.stored("web").endswith(b"!") and '"storing"' in bench.own_log()
+
+
+def end_of(bench: SpoolBench) -> int:
+    last = bench.segments("web")[-1]
+    return int(last.name) + last.stat().st_size
+
+
+def test_a_kill_on_a_full_disk_leaves_the_loss_in_the_names(full_bench: SpoolBench, small_disk: Path) -> None:
+    produced = random.Random(4).randbytes(4 * MIB)
+    full_bench.fifo("web")
+    full_bench.start()
+    program = full_bench.writer("web")
+    for place in range(0, len(produced), 65536):
+        os.write(program, produced[place : place + 65536])
+    until(lambda: full_bench.waiting("web") == 0, "the pipe is emptied")
+    full_bench.kill()
+    (small_disk / "ballast").unlink()
+    full_bench.start()
+    until(lambda: end_of(full_bench) == len(produced), "the stream ends where the program is")
+    assert check_what_is_stored(full_bench, "web", produced) > MIB
+    os.write(program, b"stored again\n")
+    until(lambda: full_bench.stored("web").endswith(b"stored again\n"), "storing goes on")
+    os.close(program)
+
+
+def test_a_disk_that_takes_not_even_a_name_costs_bytes_and_no_time(bench: SpoolBench) -> None:
+    """Something stands where the stream's folder should be, so there is no place for a hole's name either."""
+    bench.fifo("web")
+    (bench.spool / "web").write_bytes(b"in the way")
+    bench.start()
+    program = bench.writer("web")
+    os.write(program, bytes(4 * MIB))  # would wait for ever if nobody took it
+    until(lambda: bench.waiting("web") == 0, "the pipe is emptied")
+    (bench.spool / "web").unlink()
+    until(lambda: resumed(bench, program), "bytes are stored again")
+    assert bench.stop() == 0
+    produced = bytes(4 * MIB) + b"!" * (end_of(bench) - 4 * MIB)
+    assert check_what_is_stored(bench, "web", produced) >= 4 * MIB
+    os.close(program)
