@@ -37,9 +37,9 @@ LINT = (
     Stage("ruff format", ("ruff", "format", "--check", "."), 60, {}),
     Stage("mypy", ("mypy",), 300, {}),
 )
-UNIT = Stage("unit", ("pytest", "-q", "-m", "not engine and not long"), 300, {})
-E2E = Stage("e2e", ("pytest", "-q", "-m", "engine and not long"), 900, {})
-LONG = Stage("long", ("pytest", "-q", "-m", "long or engine"), 3300, {"LONG": "1"})
+UNIT = Stage("unit", ("pytest", "-m", "not engine and not long"), 300, {})
+E2E = Stage("e2e", ("pytest", "-m", "engine and not long"), 900, {})
+LONG = Stage("long", ("pytest", "-m", "long or engine"), 3300, {"LONG": "1"})
 
 STAGES: Mapping[str, tuple[Stage, ...]] = {
     "lint": LINT,

@@ -29,7 +29,7 @@ class Typed:
 
     def make(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run make; the test's own LOGSHIP_IMAGES would name the images of the other tests."""
-        environment = {"LOGSHIP_IMAGES": "", "LOGSHIP_TAG": "", "MAKEFLAGS": ""}
+        environment = {"LOGSHIP_IMAGES": "", "LOGSHIP_TAG": "", "MAKEFLAGS": "", "MAKELEVEL": "0"}
         words = (*words, *self.variables, f"PYTHON={sys.executable}")
         return run("make", *words, timeout=240, check=check, environment=environment)
 
