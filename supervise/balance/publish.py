@@ -69,6 +69,7 @@ class Publisher:
         self._monotonic, self._wall = monotonic, wall
         self._patience = Patience()
         self._rendered: tuple[str, tuple[Server, ...], Rendered | str] | None = None
+        self._render_milliseconds = 0.0
         self._refused: dict[str, str] = {}
         self._reload_reason = ""
         kept = store.generation_numbers()
@@ -87,11 +88,13 @@ class Publisher:
         except Fault as fault:
             return str(fault)
         if self._rendered is None or self._rendered[:2] != (template, servers):
+            started = self._monotonic()
             try:
                 result: Rendered | str = render(template, servers, self._variables.threads, self._variables.maxconn)
             except BadTemplate as error:
                 result = str(error)
             self._rendered = (template, servers, result)
+            self._render_milliseconds = (self._monotonic() - started) * 1000
         return self._rendered[2]
 
     def may_reload(self, servers: tuple[Server, ...], reason: str) -> bool:
@@ -121,6 +124,7 @@ class Publisher:
         return outcome
 
     def _publish(self, outcome: Outcome, rendered: Rendered, published: str, reload_reason: str) -> None:
+        outcome.milliseconds["render"] = self._render_milliseconds
         started = self._monotonic()
         try:
             candidate = self._store.propose(rendered.text)

@@ -92,8 +92,8 @@ def _keep(server: Server, checked: Entry | None, twin: Entry | None) -> Iterator
     elif checked.in_maintenance or _is_elsewhere(server, checked):
         yield _reenter(server, checked, twin)
     elif twin is None or twin.in_maintenance:
-        if checked.in_drain:
-            yield Action(CORRECT, server.name, (_set(checked, "state ready"),), "it is in drain in app")
+        if checked.in_drain or not checked.is_checked:
+            yield from _correct(server, checked, None)
         elif checked.has_passed:
             yield _admit(server, checked, twin)
     else:
@@ -146,14 +146,14 @@ def _admit(server: Server, checked: Entry, twin: Entry | None) -> Action:
     return Action(ADMIT, server.name, (_set(checked, f"weight {server.weight}"), *commands), "its check has passed")
 
 
-def _correct(server: Server, checked: Entry, twin: Entry) -> Iterator[Action]:
-    """An admitted server whose details are not as they should be."""
+def _correct(server: Server, checked: Entry, twin: Entry | None) -> Iterator[Action]:
+    """A server whose details are not as they should be; without its twin it keeps the weight of a newcomer."""
     commands, reasons = [], []
-    for entry in (checked, twin):
+    for entry in (checked, twin) if twin else (checked,):
         if _is_elsewhere(server, entry):  # only the twin's can be: for the other one it means to enter again
             commands.append(_set(entry, f"addr {server.address} port {server.port}"))
             reasons.append(f"it is in {entry.backend} with the address {entry.address}:{entry.port}")
-        if entry.weight != server.weight:
+        if twin and entry.weight != server.weight:
             commands.append(_set(entry, f"weight {server.weight}"))
             reasons.append(f"its weight in {entry.backend} is {entry.weight}")
         if entry.in_drain:

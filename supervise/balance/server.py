@@ -16,9 +16,11 @@ APP, PANIC = "app", "app_panic"
 server of ``app`` is usable. A server is in ``app_panic`` once it has passed a check: that is the mark of its admission,
 kept by HAProxy itself."""
 
-CHECKS = "check inter 500ms fall 2 rise 1 observe layer4 error-limit 10 on-error mark-down"
-"""A server is down after two failed checks (about a second), or ten failed connections in a row under traffic, and up
-after one good check."""
+CHECKS = (
+    "check inter 500ms fastinter 200ms downinter 200ms fall 2 rise 1 observe layer4 error-limit 10 on-error mark-down"
+)
+"""A server is down after two failed checks in a row (the second 200 ms after the first) or ten failed connections, and
+up after one good check. A newcomer's first check comes after 200 ms."""
 
 COOKIE_DIGITS = 16
 
