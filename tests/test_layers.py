@@ -12,6 +12,7 @@ TREE = Path(__file__).resolve().parent.parent
 
 CORES = {
     "supervise/init": ["declaration", "render", "order", "restart", "events"],
+    "supervise/exec": ["plan"],
     "supervise/balance": [
         "generation", "membership", "patience", "picture", "policy", "reconcile", "render", "report", "runtime",
         "server", "wishes",
@@ -19,7 +20,7 @@ CORES = {
     "supervise/fleet": ["select", "report"],
     "supervise/evidence": ["answer", "report", "tally", "tasks"],
     "supervise/up": ["plan", "progress", "request", "values"],
-    "logship/spool": ["layout", "ranges"],
+    "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip
 
 FORBIDDEN = {
