@@ -25,8 +25,11 @@ is a replay of these lines; ``snapshot`` comes every 15 s (snapshot_seconds) and
     overdue      program, milliseconds, text         the stop did not wait longer for it
     ended        mode, status, milliseconds          of the ordered stop as a whole; the last line of a life
     health       healthy, because (one line a program that is not well)
+    dropping     programs, text                      nobody reads the FIFOs: PID 1 empties them, so that nobody hangs
+    dropped      program, bytes, milliseconds        what that cost, when a reader was started again
     fault        where, text, count                  init's own mistake, survived; at most 20 lines a minute
-    snapshot     the fields of state.json, and reaped (orphans so far), dropped_bytes (events not stored), faults
+    snapshot     the fields of state.json, reaped (orphans so far), dropped_bytes (events not stored),
+                 undrained_bytes (program output that PID 1 had to drop), faults
 
 rss_bytes and cpu_seconds are those of the program's process group: sum of resident sets (shared pages count in each),
 user and system time of its living processes and the children they waited for.

@@ -10,12 +10,14 @@ from __future__ import annotations
 import select
 import time
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from supervise.init import events, order
 from supervise.init.asking import Asking
+from supervise.init.draining import Draining
 from supervise.init.ending import Ending
 from supervise.init.guard import Guard
 from supervise.init.processes import Processes
@@ -40,7 +42,13 @@ class Conductor:
     """
 
     def __init__(
-        self, declaration: Declaration, run_dir: Path, teller: Teller, epoll: select.epoll, facts: dict[str, Any]
+        self,
+        declaration: Declaration,
+        run_dir: Path,
+        teller: Teller,
+        epoll: select.epoll,
+        fifos: Mapping[str, int],
+        facts: dict[str, Any],
     ) -> None:
         self._declaration = declaration
         self._after = declaration.after()
@@ -48,6 +56,8 @@ class Conductor:
         self._teller = teller
         self._epoll = epoll
         self._facts = facts
+        self._draining = Draining(fifos, epoll, teller.event)
+        self._readers = [program.name for program in declaration.programs if not program.capture]
         self._ending = Ending(run_dir, teller, lambda reason, status: self.stop(SHUTDOWN, reason, status))
         self._records = {program.name: Record(program, Readiness(program.ready)) for program in declaration.programs}
         self._changes: deque[Change] = deque()
@@ -88,6 +98,7 @@ class Conductor:
             self.guard.run("state", lambda: self._tell_state(time.monotonic(), processes))
         if self._asking:
             self._asking.close()
+        self._draining.end(time.monotonic())
         self._processes = self._asking = None
 
     def note(self, change: Change) -> None:
@@ -114,7 +125,9 @@ class Conductor:
 
     def stirred(self, descriptor: int) -> None:
         """A socket in the epoll is ready."""
-        if self._asking:
+        if self._draining.owns(descriptor):
+            self._draining.take(descriptor)
+        elif self._asking:
             self._asking.stirred(descriptor, time.monotonic())
 
     def wait_seconds(self, longest: float) -> float:
@@ -126,8 +139,10 @@ class Conductor:
         if self._stop:
             times.append(self._stop.deadline())
         else:
+            due = [self._draining.deadline()]
             for record in self._records.values():
-                times.extend(at for at in (record.readiness.deadline(), record.next_try) if at is not None)
+                due += [record.readiness.deadline(), record.next_try]
+            times += [at for at in due if at is not None]
         return max(0.0, min(times) - now)
 
     def stop(self, mode: str, reason: str, status: int = 0) -> None:
@@ -188,6 +203,7 @@ class Conductor:
             if processes.state(name) == "BACKOFF":
                 processes.hold(name, record.next_try is None or now >= record.next_try)
             self._asking.turn(record, now)
+        self._draining.turn(any(processes.pid(name) for name in self._readers), now)
         settled = all(
             record.readiness.was_ready or processes.state(name) == "FATAL" or processes.stopped_by_person(name)
             for name, record in self._records.items()
@@ -254,7 +270,7 @@ class Conductor:
         snapshot: dict[str, Any] | None = None
         if now >= self._snapshot_at:
             self._snapshot_at = now + self._declaration.snapshot_seconds
-            snapshot = {"reaped": self.reaped, "faults": self.guard.total}
+            snapshot = {"reaped": self.reaped, "faults": self.guard.total, "undrained_bytes": self._draining.total}
         elif not self._dirty:
             return
         self._dirty = False

@@ -272,11 +272,34 @@ def test_a_loop_that_keeps_failing_ends_the_container_and_its_programs(life: Lif
     assert not Path(f"/proc/{start['pid']}").exists()
 
 
+@pytest.mark.parametrize("group", ["true", "false"])
+def test_a_stop_signal_in_the_middle_of_fork_and_exec_ends_the_child(life: Life, group: str) -> None:
+    """The window held open for a second, so that the signal surely falls into it."""
+    life.declare(f"[program.a]\n{SLEEP}stop = {{ seconds = 60, group = {group} }}\n")
+    more = (
+        "import os, time\n"
+        "from supervise.init import pid1\n"
+        "pid1.Options.setpgrp = lambda self: (time.sleep(1), os.setpgrp())"
+    )
+    launch_broken(life, more)
+    life.wait("start", program="a")
+    life.rpc.stopProcess("a")
+    assert life.wait("exit")["signal"] == "SIGTERM"
+    assert life.wait("exit")["milliseconds"] < 1000
+    assert life.end() == 0
+
+
 def test_snapshots_come_at_their_interval_and_carry_the_whole_picture(life: Life) -> None:
     life.start(f"[program.a]\n{SLEEP}", container="snapshot_seconds = 1")
     life.wait("snapshot", count=3)
     last = life.events("snapshot")[-1]
     assert last["programs"][0]["name"] == "a"
     assert (last["reaped"], last["faults"], last["dropped_bytes"]) == (0, 0, 0)
-    assert {key for key in last if key not in life.state()} == {"event", "reaped", "faults", "dropped_bytes"}
+    assert {key for key in last if key not in life.state()} == {
+        "event",
+        "reaped",
+        "faults",
+        "dropped_bytes",
+        "undrained_bytes",
+    }
     assert life.end() == 0
