@@ -53,6 +53,9 @@ def run(programs: Sequence[str], spool: Path, manner: Manner) -> int:
 def _run(programs: Sequence[str], spool: Path, manner: Manner) -> None:
     readers = {name: StreamReader(spool / name, _begin(spool / name, manner.lines)) for name in programs}
     ends = {name: None if manner.follow else _end(spool / name) for name in programs}
+    for name in programs:
+        if not listed(spool / name):
+            print(f"{name}: nothing has been written yet", file=sys.stderr, flush=True)
     while True:
         for name, reader in readers.items():
             _copy(name, reader, manner.frames, ends[name])

@@ -14,7 +14,8 @@ _HEALTH_STYLE = {"healthy": PLAIN, "starting": WARN, "unhealthy": BAD}
 def matrix(views: Sequence[tuple[View, Sequence[str]]], now: float, colour: bool) -> list[str]:
     """Lines of the table, then a line a trouble. Columns stand in the order in which containers name their programs.
 
-    A cell is the uptime of a program that is well, else its state, then its restarts as ``x2``.
+    A cell is the uptime of a program that is well, else its state (``waiting``: PID 1 has not started it yet), then its
+    restarts as ``x2``.
     """
     columns = list(dict.fromkeys(program.name for view, names in views for program in chosen(view, names)))
     headers = ["", "CONTAINER", "HEALTH", *(harmless(name.upper()) for name in columns)]
@@ -46,6 +47,8 @@ def _cell(program: Program, view: View, now: float) -> Cell:
         text = uptime(program, now)
     elif program.state == "RUNNING":
         text = f"not ready {uptime(program, now)}".strip()
+    elif program.state == "STOPPED" and view.snapshot and view.snapshot.phase == "starting":
+        text = "waiting"  # for what it comes after
     else:
         text = program.state.lower()
     if program.restarts:
