@@ -50,7 +50,7 @@ def offset_text(offset: int) -> str:
 
 
 def parse_offset(text: str) -> int | Invalid:
-    """The offset that 20 digits stand for. The base protocol's ``-1`` and ``now`` are no offsets: the reader's affair."""
+    """The offset that 20 digits stand for. ``-1`` and ``now`` are no offsets: they are ``wire.Mark``."""
     if not _OFFSET.fullmatch(text):
         return Invalid(f"is not an offset of {OFFSET_DIGITS} digits")
     return int(text)
@@ -96,9 +96,10 @@ class Producer:
     sequence: int
 
 
-_SOURCE_TEXTS = frozenset(
-    "host container service instance program kind incarnation path created continues lost_reason".split()
-)
+_SOURCE_TEXTS = frozenset({
+    "host", "container", "service", "instance", "program", "kind", "incarnation", "path", "created", "continues",
+    "lost_reason",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

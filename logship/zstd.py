@@ -2,8 +2,8 @@
 
 A body is one or more zstd frames to its last byte. Where each frame ends is found by walking its block headers
 (RFC 8878, 3.1.1.2), which costs nothing and reads no data; each frame is then decoded into a buffer of exactly the
-size it states, so a frame that lies about its size cannot grow. Frames with a dictionary, skippable frames and frames
-that do not state their size are refused: nobody needs them here.
+size it states, in one call that needs no window, so a frame that lies about its size cannot grow. Frames with a
+dictionary, skippable frames and frames that do not state their size are refused: nobody needs them here.
 """
 
 from __future__ import annotations
@@ -32,16 +32,6 @@ def compress(data: bytes, level: int = 1) -> bytes:
     return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True).compress(data)
 
 
-def stated_bytes(body: bytes, decoded_bytes_max: int) -> int | Invalid:
-    """How many bytes the frames of ``body`` say they decode to, from their headers alone."""
-    total = 0
-    for found in _frames(body, decoded_bytes_max):
-        if isinstance(found, Invalid):
-            return found
-        total += found[2]
-    return total
-
-
 def decode(body: bytes, decoded_bytes_max: int) -> bytes | Invalid:
     """The bytes of ``body``, or what is wrong with it. Never holds more than ``decoded_bytes_max`` decoded bytes."""
     frames: list[tuple[int, int, int]] = []
@@ -49,7 +39,7 @@ def decode(body: bytes, decoded_bytes_max: int) -> bytes | Invalid:
         if isinstance(found, Invalid):
             return found
         frames.append(found)
-    decoder = zstandard.ZstdDecompressor(max_window_size=_window_max(decoded_bytes_max))
+    decoder = zstandard.ZstdDecompressor()
     parts = []
     for start, end, size in frames:
         frame = body if (start, end) == (0, len(body)) else body[start:end]
@@ -101,8 +91,3 @@ def _frames(body: bytes, decoded_bytes_max: int) -> Iterator[tuple[int, int, int
             yield Invalid(f"has a zstd frame at byte {start} that is cut off")
             return
         yield start, position, parameters.content_size
-
-
-def _window_max(decoded_bytes_max: int) -> int:
-    """A window larger than the content is never needed; zstd's least is 1 KiB, and it asks for a power of two."""
-    return max(1024, 1 << (decoded_bytes_max - 1).bit_length())

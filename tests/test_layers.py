@@ -20,6 +20,8 @@ CORES = {
     "supervise/fleet": ["select", "report"],
     "supervise/evidence": ["answer", "report", "tally", "tasks"],
     "supervise/up": ["plan", "progress", "request", "values"],
+    "logship": ["values", "zstd"],
+    "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip
 
