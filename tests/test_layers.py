@@ -17,7 +17,9 @@ CORES = {
         "generation", "membership", "patience", "picture", "policy", "reconcile", "render", "report", "runtime",
         "server", "wishes",
     ],
-    "supervise/fleet": ["select", "report"],
+    "supervise/fleet": [
+        "container", "lines", "matrix", "pursuit", "report", "result", "select", "snapshot", "table",
+    ],
     "supervise/evidence": ["answer", "report", "tally", "tasks"],
     "supervise/up": ["plan", "progress", "request", "values"],
     "logship": ["values", "zstd"],

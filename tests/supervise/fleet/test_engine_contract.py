@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,11 +64,12 @@ def real(_tmp_path: Path) -> Iterator[Asked]:
                     IMAGE, ["sh", "-c", script], detach=True, name=name, labels=labels, network_mode="none", init=True
                 )
             )
-        made[-1].stop(timeout=5)
         engine = Engine.connect({})
-        for item in engine.containers(project):
-            while engine.read_file(item, STATE, 100) is None:
-                pass
+        deadline = time.monotonic() + 60
+        while not all(engine.read_file(item, STATE, 100) == b"12345" for item in engine.containers(project)):
+            assert time.monotonic() < deadline, "the containers wrote no file"
+            time.sleep(0.05)
+        made[-1].stop(timeout=5)
         yield Renamed(engine, project)
     finally:
         for one in made:
