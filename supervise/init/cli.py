@@ -9,12 +9,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
-
 from logship.commands import Command
 from logship.errors import USAGE, Fault
 from supervise.config import Settings, add_options, load
-from supervise.init import declaration, folders, machine, order, render
+from supervise.init import declaration, folders, machine, order
 from supervise.init.values import Declaration
 
 TEMPLATE = "supervisord.conf.j2"
@@ -57,7 +55,8 @@ def check(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def init(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """``supervise init``: returns only with faults (2); else this process becomes stage 2."""
-    # The kernel drops a signal that PID 1 has no handler for; one that is blocked waits. Stage 2 unblocks them.
+    # The kernel drops a signal that PID 1 has no handler for; one that is blocked waits. Stage 2 unblocks them. (The
+    # command in the images, images/base/bin/supervise, does the same before its first import.)
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     try:
         plan = prepare(load(options, environment), environment)
@@ -74,6 +73,10 @@ def prepare(settings: Settings, environment: Mapping[str, str]) -> Path:
 
     Raises Faulty, before anything is changed, and Fault.
     """
+    import jinja2  # here: signals are blocked by now (and `check` needs none of it)
+
+    from supervise.init import render
+
     found = read(settings.declaration, machine.ThisMachine(environment.get("PATH", DEFAULT_PATH)))
     run_dir = settings.run_dir.absolute()
     around = render.Surroundings(str(run_dir), str(settings.spool_dir.absolute()), sys.executable, machine.minfds())

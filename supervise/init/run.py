@@ -67,6 +67,7 @@ class Conductor:
         self._faults_before_stop = 0
         self._snapshot_at = 0.0
         self._dirty = True
+        self._again = False
         self.guard = Guard(time.monotonic, self._tell_fault)
         self.phase = events.STARTING
         self.status = 0
@@ -132,7 +133,8 @@ class Conductor:
 
     def wait_seconds(self, longest: float) -> float:
         """How long the loop may sleep: until the next thing is due, at most ``longest`` seconds."""
-        if self._changes or (self._stop and self._stop.done):
+        if self._again or self._changes or (self._stop and self._stop.done):
+            self._again = False
             return 0.0
         now = time.monotonic()
         times = [now + longest, self._snapshot_at]
@@ -190,6 +192,8 @@ class Conductor:
 
     def _take_changes(self) -> None:
         while self._changes:
+            # supervisord acts on its own changes (EXITED: start again; too many failures: FATAL) in its next turn only.
+            self._again = True
             change = self._changes.popleft()
             self.guard.run(f"change of {change.name}", partial(self._changed, change))
 

@@ -144,6 +144,18 @@ def test_a_program_killed_from_outside_is_back_and_all_is_told(life: Life) -> No
     assert web["last_exit"]["signal"] == "SIGKILL"
 
 
+def test_a_program_that_was_up_is_started_again_at_once(life: Life) -> None:
+    """Not in supervisord's next turn, a second later: the quickest of three, since a machine may be slow."""
+    life.start(f"[program.web]\n{SLEEP}")
+    gaps = []
+    for number in (1, 2, 3):
+        life.wait("state", count=number, to="RUNNING")
+        os.kill(life.wait("start", count=number)["pid"], signal.SIGKILL)
+        life.wait("start", count=number + 1)
+        gaps.append(_seconds(life.events("start")[number]) - _seconds(life.events("exit")[number - 1]))
+    assert min(gaps) < 0.5, gaps
+
+
 def test_what_keeps_a_program_from_starting_stands_in_its_exit(life: Life) -> None:
     life.start(
         f'[program.web]\n{SLEEP}env_files = ["/nowhere/secrets.env"]\n'.replace(
