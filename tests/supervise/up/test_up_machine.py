@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,7 @@ def test_pid_files_of_the_living_stay_and_those_of_the_gone_go(tmp_path: Path) -
 def test_a_real_zombie_is_stale(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     stat = Path(f"/proc/{process.pid}/stat")
-    deadline = time.monotonic() + 30
-    while ") Z" not in stat.read_text() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: ") Z" in stat.read_text())
     name = stat.read_text().partition("(")[2].rpartition(")")[0]
     file = tmp_path / "x.pid"
     file.write_text(str(process.pid))
@@ -100,6 +99,40 @@ def test_a_program_that_does_not_end_is_ended_with_all_its_children() -> None:
     assert outcome.status == 124
     assert "begun" in outcome.text
     assert time.monotonic() - began < 60
+
+
+def test_a_program_ends_with_the_command_that_is_told_to_end(tmp_path: Path) -> None:
+    """SIGTERM, as CI sends it at its limit: the program in its own process group goes, too, and `finally` is run."""
+    code = (
+        "import signal, sys; from supervise.up.__main__ import leave; from supervise.up.shell import Shell\n"
+        "signal.signal(signal.SIGTERM, leave)\n"
+        "try: Shell({'PATH': '/bin'}).run('sh', '-c', 'echo $$ > pid; mv pid here; sleep 600', seconds=600)\n"
+        "finally: open('swept', 'w').close()"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    eventually((tmp_path / "here").exists)
+    child = int((tmp_path / "here").read_text())
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + 15
+    assert (tmp_path / "swept").exists()
+    eventually(lambda: not is_alive(child))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until it is so. Fails when it is not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.01)
 
 
 def test_a_failed_command_shows_its_last_lines() -> None:
