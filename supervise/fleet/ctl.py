@@ -65,12 +65,20 @@ def verb(fleet: Fleet, word: str, targets: Sequence[str], screen: Screen, manner
         results = [Result(item.container.label, name, word, "would") for item in choices for name in item.programs]
     else:
         _confirm(word, choices, manner)
-        results = fleet.do(word, choices, manner.timeout_seconds, manner.wait)
+        results = _done(fleet, word, choices, manner)
     if manner.as_json:
         screen.say([json.dumps(item.line()) for item in results])
     else:
         screen.say(result_table(results, screen.colour))
     return status_of(results)
+
+
+def _done(fleet: Fleet, word: str, choices: Sequence[Choice], manner: Manner) -> list[Result]:
+    try:
+        return fleet.do(word, choices, manner.timeout_seconds, manner.wait)
+    except KeyboardInterrupt:
+        print(f"interrupted: the {word} goes on in the containers", file=sys.stderr)
+        raise
 
 
 def _views(fleet: Fleet) -> list[View]:

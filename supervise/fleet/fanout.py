@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from logship.errors import Fault
 
@@ -18,16 +19,31 @@ R = TypeVar("R")
 def at_once(ask: Callable[[T], R], items: Sequence[T]) -> list[R | Fault]:
     """``ask`` of every item, in the order of the items; a Fault stands where its answer would.
 
-    Every question bounds its own time. Other exceptions are defects and are raised.
+    Every question bounds its own time. Other exceptions are defects and are raised. Ctrl-C ends the wait at once, which
+    is why this is no ThreadPoolExecutor: that one, and the interpreter's end, wait for its threads.
     """
+    todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[int, R | None, BaseException | None]] = queue.SimpleQueue()
+    for index in range(len(items)):
+        todo.put(index)
 
-    def asked(item: T) -> R | Fault:
-        try:
-            return ask(item)
-        except Fault as fault:
-            return fault
+    def work() -> None:
+        while True:
+            try:
+                index = todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((index, ask(items[index]), None))
+            except BaseException as error:
+                done.put((index, None, error))
 
-    if len(items) < 2:
-        return [asked(item) for item in items]
-    with ThreadPoolExecutor(max_workers=min(WIDTH, len(items)), thread_name_prefix="ask") as pool:
-        return list(pool.map(asked, items))
+    for _ in range(min(WIDTH, len(items))):
+        threading.Thread(target=work, daemon=True, name="ask").start()
+    answers: list[R | Fault | None] = [None] * len(items)
+    for _ in items:
+        index, answer, error = done.get()
+        if error is not None and not isinstance(error, Fault):
+            raise error
+        answers[index] = answer if error is None else error
+    return cast("list[R | Fault]", answers)

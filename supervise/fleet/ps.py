@@ -13,6 +13,7 @@ from supervise.fleet.matrix import matrix
 from supervise.fleet.report import container_line, rfc3339
 from supervise.fleet.result import DONE
 from supervise.fleet.screen import Screen
+from supervise.fleet.table import clipped
 
 _HOME, _CLEAR_LINE, _CLEAR_BELOW, _CLEAR = "\x1b[H", "\x1b[K", "\x1b[J", "\x1b[2J"
 
@@ -24,7 +25,7 @@ def once(fleet: Fleet, targets: Sequence[str], screen: Screen, as_json: bool) ->
 
 
 def watch(fleet: Fleet, targets: Sequence[str], screen: Screen, as_json: bool, every_seconds: float) -> int:
-    """Show them again every ``every_seconds`` until interrupted.
+    """Show them again every ``every_seconds`` until interrupted; the engine is left alone for as long as a look takes.
 
     A terminal is redrawn; a pipe gets block after block, each under a line with its time. When the engine goes away
     that is shown, and asked again. TARGETs are resolved anew each time, so new containers come in; the first time an
@@ -41,7 +42,8 @@ def watch(fleet: Fleet, targets: Sequence[str], screen: Screen, as_json: bool, e
             lines = [json.dumps({"v": 1, "fault": str(fault)})] if as_json else str(fault).splitlines()
         _draw(lines, fleet, screen, as_json, every_seconds, first=not drawn)
         drawn = True
-        time.sleep(max(0.0, every_seconds - (time.monotonic() - began)))
+        took = time.monotonic() - began
+        time.sleep(max(every_seconds - took, took))
 
 
 def _look(fleet: Fleet, targets: Sequence[str], screen: Screen, as_json: bool) -> list[str]:
@@ -63,11 +65,11 @@ def _draw(lines: list[str], fleet: Fleet, screen: Screen, as_json: bool, every_s
     if not screen.terminal:
         screen.say([title, *lines, ""])
         return
-    height = shutil.get_terminal_size().lines
+    width, height = shutil.get_terminal_size()
     shown = [title, *lines]
     if len(shown) > height - 1:
         hidden = len(shown) - height + 2
         shown = [*shown[: height - 2], f"... and {hidden} lines for a taller window; a TARGET chooses among them"]
     screen.out.write((_CLEAR if first else "") + _HOME)
-    screen.out.write("".join(f"{line}{_CLEAR_LINE}\n" for line in shown) + _CLEAR_BELOW)
+    screen.out.write("".join(f"{clipped(line, width)}{_CLEAR_LINE}\n" for line in shown) + _CLEAR_BELOW)
     screen.out.flush()

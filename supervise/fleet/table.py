@@ -56,6 +56,19 @@ def _line(cells: Sequence[Cell], widths: Sequence[int], colour: bool) -> str:
     return "  ".join(parts).rstrip()
 
 
+def clipped(line: str, width: int) -> str:
+    """The line cut to ``width`` characters as a terminal counts them: colours take no room, and end with the line."""
+    parts = re.split("(\x1b\\[[0-9;]*m)", line)
+    shown = ""
+    for part in parts:
+        if part.startswith("\x1b["):
+            shown += part
+        else:
+            shown += part[:width]
+            width -= min(width, len(part))
+    return shown
+
+
 def painted(text: str, style: str, colour: bool) -> str:
     """The text in the colour of its style, if there are colours and it has one."""
     return f"{_COLOURS[style]}{text}\x1b[0m" if colour and style in _COLOURS else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from supervise.fleet.matrix import matrix
 from supervise.fleet.report import container_line, status_lines, status_table, troubles
 from supervise.fleet.result import Result, result_from, result_table, status_of
 from supervise.fleet.snapshot import View, view
-from supervise.fleet.table import Cell, duration, harmless, table
+from supervise.fleet.table import Cell, clipped, duration, harmless, painted, table
 from tests.supervise.fleet.places import NOW, container, ended, program, state
 
 
@@ -218,6 +219,20 @@ def test_harmless_text_commands_no_terminal(text: str) -> None:
     assert all(char in "\n\t" or (char >= " " and not "\x7f" <= char <= "\x9f") for char in shown)
     assert not any("\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069" for char in shown)
     assert harmless(shown) == shown
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "bad", "dim"]), st.text("ab c", max_size=9)), max_size=4),
+    st.integers(0, 30),
+)
+def test_a_line_is_cut_to_the_width_of_the_terminal_and_colours_take_no_room(
+    parts: list[tuple[str, str]], width: int
+) -> None:
+    plain = "".join(text for _, text in parts)
+    coloured = "".join(painted(text, style, colour=True) for style, text in parts)
+    assert clipped(plain, width) == plain[:width]
+    assert re.sub("\x1b\\[[0-9;]*m", "", clipped(coloured, width)) == plain[:width]
+    assert clipped(coloured, width).count("\x1b[0m") == coloured.count("\x1b[0m")
 
 
 def test_durations_read_as_people_say_them() -> None:
