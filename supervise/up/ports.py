@@ -6,11 +6,13 @@ root. Where there is no /proc, a connection to the port tells that somebody hold
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
 from pathlib import Path
 
 LISTEN = "0A"
+ANSWER_SECONDS = 3
 LOOPBACK_OR_ANY = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000", "0000000000000000FFFF00000100007F")
 """Addresses as /proc/net/tcp and tcp6 write them: those that our own listening on the port would collide with."""
 
@@ -64,3 +66,16 @@ def _answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def serves(address: str) -> bool:
+    """Whether ``http://host:port`` answers: docker's proxy takes connections for programs that are not there."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    connection = http.client.HTTPConnection(host, int(port or 80), timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/", headers={"Connection": "close"})
+        return bool(connection.getresponse().status)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

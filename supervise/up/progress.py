@@ -73,16 +73,15 @@ def not_good(containers: Sequence[Container], nodes: int) -> str:
     return ", ".join(bad) or f"there are {there} webapps, not {nodes}"
 
 
-def addresses(containers: Sequence[Container]) -> list[str]:
-    """Where to look, in the order of the ports' names."""
-    lines = []
+def addresses(containers: Sequence[Container]) -> dict[str, str]:
+    """Name -> where to look, in the order of the ports' names; ``http://...`` where a browser may."""
+    found = {}
     for port, name in PORT_NAMES.items():
         for item in containers:
             if port in item.ports:
                 where = item.ports[port].replace("0.0.0.0:", "127.0.0.1:").removesuffix(":80")
-                scheme = "" if port == 9999 else "http://"
-                lines.append(f"  {name:24s} {scheme}{where}")
-    return lines
+                found[name] = where if port == 9999 else f"http://{where}"
+    return found
 
 
 def counted(count: int, noun: str) -> str:

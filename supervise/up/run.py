@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from logship.errors import Fault
-from supervise.up import base, daemon, facts, packages, venv
+from supervise.up import base, daemon, facts, packages, ports, venv
 from supervise.up.plan import WORK, base_image, lines_of, standing, steps_of
 from supervise.up.progress import Container, addresses, changes, counted, hopeless, is_complete, not_good
 from supervise.up.request import Request
@@ -114,15 +114,23 @@ def up(machine: Machine) -> int:
     containers = wait(stack, request.nodes)
     say(f"stack: all {len(containers)} containers are healthy, {time.monotonic() - began:.1f} s after the command")
     say("")
-    for line in [*addresses(containers), "", *stack.disk().lines()]:
+    for name, address in addresses(containers).items():
+        note = "" if "http" not in address or ports.serves(address) else "   (nothing answers there yet)"
+        say(f"  {name:24s} {address}{note}")
+    say("")
+    for line in stack.disk().lines():
         say(line)
     prefix = "" if request.project == "logship" else f"SUPERVISE_PROJECT={request.project} "
-    suffix = "" if request.project == "logship" else f" PROJECT={request.project}"
     say("next:")
     say(f"  {prefix}.venv/bin/supervise ps")
-    say(f"  make scale NODES={request.nodes + 3}{suffix}")
-    say(f"  make down{suffix}")
+    say(f"  {typed(request, f'make scale NODES={request.nodes + 3}')}")
+    say(f"  {typed(request, 'make down')}")
     return 0
+
+
+def typed(request: Request, command: str) -> str:
+    """The command as it has to be typed for this project."""
+    return command if request.project == "logship" else f"{command} PROJECT={request.project}"
 
 
 def images(machine: Machine) -> int:
@@ -139,12 +147,12 @@ def scale(machine: Machine) -> int:
     stack = _running(machine)
     before = stack.containers()
     if not any(item.service == "ha" and item.status == "running" for item in before):
-        raise Fault("scale", "webapp", "the stack is not up", f"make up NODES={nodes}")
+        raise Fault("scale", "webapp", "the stack is not up", typed(machine.request, f"make up NODES={nodes}"))
     had = sum(item.service == "webapp" for item in before)
     say(f"stack: webapp {had} -> {nodes} (project {machine.request.project})")
     stack.scale(nodes)
     wait(stack, nodes, before)
-    say(f"stack: {nodes} webapps are healthy, {time.monotonic() - began:.1f} s after the command")
+    say(f"stack: {counted(nodes, 'webapp')} healthy, {time.monotonic() - began:.1f} s after the command")
     return 0
 
 
@@ -161,7 +169,8 @@ def down(machine: Machine) -> int:
     say(f"stack: removed {', '.join(parts)} in {time.monotonic() - began:.1f} s")
     if not volumes:
         kept_volumes = counted(after["volume"], "volume")
-        say(f"stack: kept {kept_volumes} and the images; make down VOLUMES=1 removes them, too")
+        remedy = typed(machine.request, "make down VOLUMES=1")
+        say(f"stack: kept {kept_volumes} and the images; {remedy} removes them, too")
         return 0
     removed, kept = stack.remove_images()
     say(f"images: removed {', '.join(removed) or 'none'}")

@@ -78,7 +78,7 @@ def test_a_fleet_comes_up_grows_and_goes_without_a_trace(typed: Typed) -> None:
     typed.variables = [word for word in typed.variables if "_PORT" not in word]  # scale needs to know no port
     text = typed.make("scale", "NODES=3").stdout
     assert "webapp 2 -> 3" in text
-    assert "3 webapps are healthy" in text
+    assert "3 webapps healthy" in text
     assert set(first["containers"]) < set(typed.left()["containers"]), "those that were there are the same"
 
     text = typed.make("down").stdout

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,26 @@ def test_the_holder_of_a_port_is_named_with_its_pid(address: str) -> None:
         name = Path("/proc/self/comm").read_text().strip()
         assert ports.listener(port) == f"{name} (pid {os.getpid()})"
     assert ports.listener(port) == ""
+
+
+def test_an_address_that_takes_connections_and_says_nothing_does_not_serve() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        mute.listen()
+
+        def hang_up() -> None:
+            mute.accept()[0].close()
+
+        closing = threading.Thread(target=hang_up)
+        closing.start()
+        assert not ports.serves(address)
+        closing.join()
+    assert not ports.serves(address)
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        assert ports.serves(f"http://127.0.0.1:{server.server_port}")
+        answering.join()
 
 
 def test_pid_files_of_the_living_stay_and_those_of_the_gone_go(tmp_path: Path) -> None:

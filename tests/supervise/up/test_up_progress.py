@@ -69,8 +69,8 @@ def test_waiting_ends_for_a_container_that_keeps_ending() -> None:
 
 
 def test_the_addresses_are_those_that_are_published() -> None:
-    lines = [" ".join(line.split()) for line in addresses([HA, WEB])]
-    assert lines == ["web application http://127.0.0.1", "statistics http://127.0.0.1:1936"]
+    expected = {"web application": "http://127.0.0.1", "statistics": "http://127.0.0.1:1936"}
+    assert addresses([WEB, HA]) == expected
 
 
 def test_what_images_share_counts_once() -> None:
