@@ -23,7 +23,7 @@ from logship.spool.segment import SegmentWriter
 from tests.logship.spool.bench import TREE, SpoolBench, until
 
 SEGMENT_BYTES = 1024 * 1024
-KILLS = int(os.environ.get("LOGSHIP_TEST_KILLS", "12"))
+KILLS = int(os.environ.get("LOGSHIP_TEST_KILLS", "20"))
 
 
 class Writer(threading.Thread):
