@@ -20,7 +20,7 @@ CORES = {
     "supervise/fleet": [
         "container", "lines", "matrix", "pursuit", "report", "result", "select", "snapshot", "table",
     ],
-    "supervise/evidence": ["answer", "report", "tally", "tasks"],
+    "supervise/evidence": ["answer", "report", "tally", "tasks", "values"],
     "supervise/up": ["plan", "progress", "request", "values"],
     "logship": ["values", "zstd"],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],

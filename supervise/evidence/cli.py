@@ -17,6 +17,7 @@ from supervise.fleet.engine import Engine
 
 NODES_MAX = 50
 REQUESTS_MAX = 10_000_000
+PER_SECOND_MAX = 1_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Walk and write. Raises Fault when there is nothing to walk on or nowhere to write."""
-    bounds = [("--nodes-max", options.nodes_max, 3, NODES_MAX), ("--requests", options.requests, 100, REQUESTS_MAX)]
+    bounds: list[tuple[str, float, int, int]] = [
+        ("--nodes-max", options.nodes_max, 3, NODES_MAX),
+        ("--requests", options.requests, 100, REQUESTS_MAX),
+        ("--per-second", options.per_second, 0, PER_SECOND_MAX),
+    ]
     for name, value, least, most in bounds:
         if not least <= value <= most:
             raise Fault("take", f"{name} {value}", f"it is not from {least} to {most}", "", USAGE)

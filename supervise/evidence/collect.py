@@ -15,27 +15,29 @@ from typing import TYPE_CHECKING, Any
 from logship.errors import Fault
 from supervise.evidence import browser
 from supervise.evidence.load import Load
-from supervise.evidence.stack import CONFIGURATION_PATH, HTTP_PORT, Stack
+from supervise.evidence.stack import CONFIGURATION_PATH, Stack
 from supervise.evidence.tasks import Step
-from supervise.evidence.values import StepRecord, hosts_in, layers_of, name_of
+from supervise.evidence.values import StepRecord, hosts_in, layers_of, name_of, servers_of
 from supervise.fleet.container import Container
 
 if TYPE_CHECKING:
     from supervise.evidence.run import Walk
 
 SPREAD_REQUESTS = 300
+PICTURE_HEIGHT = 540
+PICTURE_HEIGHT_A_SERVER = 32
 BACK_SECONDS = 40.0
 
 
-def found(walk: Walk, address: str) -> None:
+def found(walk: Walk) -> None:
     """Tasks 0, 1, 2 and the images of task 4: the stack as it was found."""
     stack = walk.stack
     _versions(walk)
     _put(walk, "logs/task 0/docker-ps.txt", stack.listing)
     _put(walk, "logs/task 0/stats.csv", stack.statistics)
-    _picture(walk, "logs/task 0/stats.png")
+    picture(walk, "logs/task 0/stats.png")
     with walk.trying("logs/task 0/requests.json"):
-        outcome = Load(address, HTTP_PORT, {"close": 4}, requests_min=SPREAD_REQUESTS, seconds_max=60).start().stop()
+        outcome = Load(*walk.door, {"close": 4}, requests_min=SPREAD_REQUESTS, seconds_max=60).start().stop()
         walk.evidence.spread = outcome.as_json()
         walk.folder.write("logs/task 0/requests.json", walk.evidence.spread)
         if outcome.failed:
@@ -48,7 +50,7 @@ def found(walk: Walk, address: str) -> None:
         _put(walk, f"logs/task 2/docker-logs-{label}.log", partial(stack.logs, container))
         _put(walk, f"logs/task 4/docker-inspect-{label}.json", partial(_inspected, stack, container))
     _restart(walk)
-    _picture(walk, "logs/task 1/stats.png")
+    picture(walk, "logs/task 1/stats.png")
     ha = stack.ha()
     _put(walk, "logs/task 2/serf-members.txt", lambda: stack.inside(ha, "/usr/bin/serf", "members"))
     _put(
@@ -71,10 +73,12 @@ def step(walk: Walk, of: Step, record: StepRecord, configuration: str, generatio
         if configuration:
             before, after = configuration.splitlines(keepends=True), now.splitlines(keepends=True)
             record.diff = "".join(difflib.unified_diff(before, after, "before/haproxy.cfg", "after/haproxy.cfg"))
-            walk.folder.write(f"{five}/haproxy.cfg.diff", record.diff)
+            if of.changes_servers:
+                walk.folder.write(f"{five}/haproxy.cfg.diff", record.diff)
     with walk.trying(f"{five}/generations.json"):
         record.generations = stack.generations(generation)
-        walk.folder.write(f"{five}/generations.json", record.generations)
+        if of.changes_servers:
+            walk.folder.write(f"{five}/generations.json", record.generations)
     with walk.trying(f"{five}/nodes.txt"):
         record.listing = stack.inside(
             ha, "/bin/sh", "-c", 'ls -l /nodes; cd /nodes; for f in *; do echo; echo "== $f"; cat "$f"; done'
@@ -83,7 +87,7 @@ def step(walk: Walk, of: Step, record: StepRecord, configuration: str, generatio
     _put(walk, f"{five}/serf-members.txt", lambda: stack.inside(ha, "/usr/bin/serf", "members"))
     _put(walk, f"{five}/docker-ps.txt", lambda: stack.listing(stopped=True))
     _put(walk, f"{six}/stats.csv", stack.statistics)
-    _picture(walk, f"{six}/stats.png")
+    picture(walk, f"{six}/stats.png")
     if record.outcome is not None:
         walk.folder.write(f"{six}/load.json", record.outcome)
     if of.name == "join":
@@ -121,9 +125,11 @@ def _inspected(stack: Stack, container: Container) -> list[dict[str, Any]]:
     return [stack.inspect(container)]
 
 
-def _picture(walk: Walk, path: str) -> None:
+def picture(walk: Walk, path: str) -> None:
+    """A picture of the statistics page as it is now."""
     with walk.trying(path):
-        browser.picture(walk.stack.statistics_url(), walk.folder.path(path), walk.environment)
+        height = PICTURE_HEIGHT + PICTURE_HEIGHT_A_SERVER * len(servers_of(walk.stack.statistics()))
+        browser.picture(walk.stack.statistics_url(), walk.folder.path(path), walk.environment, height=height)
 
 
 def _versions(walk: Walk) -> None:
@@ -131,8 +137,16 @@ def _versions(walk: Walk) -> None:
         versions = walk.evidence.versions
         versions["Docker engine"] = walk.stack.docker("version", "--format", "{{.Server.Version}}").strip()
         ha = walk.stack.ha()
-        versions["HAProxy"] = walk.stack.inside(ha, "/usr/sbin/haproxy", "-v").split(" - ")[0].strip()
-        words = ("/usr/bin/dpkg-query", "-W", "-f", "${Package} ${Version}\\n", "serf", "supervisor", "python3")
+        words = (
+            "/usr/bin/dpkg-query",
+            "-W",
+            "-f",
+            "${Package} ${Version}\\n",
+            "haproxy",
+            "python3",
+            "serf",
+            "supervisor",
+        )
         for line in walk.stack.inside(ha, *words).splitlines():
             package, _, version = line.partition(" ")
             versions[package] = version

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from logship.errors import Fault
 from supervise.evidence import collect
 from supervise.evidence.load import Load
-from supervise.evidence.stack import HTTP_PORT
 from supervise.evidence.statistics import Watch
 from supervise.evidence.tally import Outcome
 from supervise.evidence.values import StepRecord, Timing, host_of, is_out, name_of
@@ -28,6 +27,7 @@ NODES_SMALL = 3
 LOAD_SECONDS_MAX = 400.0
 """A load outlasts the change that happens under it; a slow machine gets more, see ``_loaded``."""
 SERVING_SECONDS = 60.0
+OUT_SECONDS = 20.0
 KINDS = {"keep-alive": 4, "close": 4, "slow": 4, "sticky": 8}
 
 
@@ -41,7 +41,7 @@ class Deeds:
     def start(self, record: StepRecord) -> None:
         record.did = f"Nothing was changed: {len(self._stack.nodes())} web nodes were running."
         self._walk.known(self._stack.nodes())
-        collect.found(self._walk, self._walk.address)
+        collect.found(self._walk)
 
     def up(self, record: StepRecord, count: int) -> None:
         before = {host_of(item) for item in self._stack.nodes()}
@@ -88,46 +88,35 @@ class Deeds:
             began = time.monotonic()
             self._stack.docker("stop", node.id)
             ended = time.monotonic()
+            out = self._out(watch, node, began)
         status = self._stack.inspect(node)["State"]["ExitCode"]
         self._time("stop", f"`docker stop`, the command (exit status of the container: {status})", ended - began)
-        out = self._out(watch, node, began)
         self._time("stop", "`docker stop` until the balancer sent it nothing new", out - began)
         self._time("stop", "from then until its container had ended (the time it had for the rest)", ended - out)
         if status != 0:
             raise Fault("stop", name_of(node), f"its container ended with status {status}", "docker logs of it")
 
+    def back(self, record: StepRecord) -> None:
+        record.did = f"`make scale NODES={NODES_SMALL}`: the stopped container is started again."
+        self._clean(self._all_serve(NODES_SMALL))
+
     def kill(self, record: StepRecord) -> None:
-        self._return("kill")
         node = self._stack.nodes()[-1]
-        record.did = f"`docker kill` (SIGKILL) of {name_of(node)} under load, after the stopped node was back."
+        record.did = f"`docker kill` (SIGKILL) of {name_of(node)} under load."
         record.gone = [name_of(node)]
         with self._loaded(record) as (load, watch):
             load.gone(host_of(node))
             began = time.monotonic()
             self._stack.docker("kill", node.id)
-        self._time(
-            "kill", "`docker kill` until the balancer sent it nothing new", self._out(watch, node, began) - began
-        )
-
-    def _return(self, where: str) -> None:
-        """Have NODES_SMALL nodes serve again, without load."""
-        with self._quiet() as load:
-            self._stack.scale(NODES_SMALL)
-            nodes = self._stack.nodes()
-            self._walk.known(nodes)
-            self._served(load, {host_of(item) for item in nodes})
-            self._clean(load.stop())
-        with self._walk.trying(where):
-            self._walk.settle({host_of(item) for item in nodes})
+            load.wait(self._walk.wishes.requests // 10, 10)
+            collect.picture(self._walk, "logs/task 6/kill/stats-at-once.png")
+            out = self._out(watch, node, began)
+        self._time("kill", "`docker kill` until the balancer sent it nothing new", out - began)
 
     def end(self, record: StepRecord, count: int) -> None:
         record.did = f"`make scale NODES={count}`: as many nodes as were found."
-        with self._quiet() as load:
-            self._stack.scale(count)
-            nodes = self._stack.nodes()
-            self._walk.known(nodes)
-            self._served(load, {host_of(item) for item in nodes})
-            load.stop()
+        self._clean(self._all_serve(count))
+        nodes = self._stack.nodes()
         if len(nodes) != count:
             raise Fault(
                 "leave",
@@ -136,13 +125,21 @@ class Deeds:
                 f"make scale NODES={count}",
             )
 
+    def _all_serve(self, count: int) -> Outcome:
+        """Have so many nodes, and see each of them answer."""
+        with self._quiet() as load:
+            self._stack.scale(count)
+            nodes = self._stack.nodes()
+            self._walk.known(nodes)
+            self._served(load, {host_of(item) for item in nodes})
+            return load.stop()
+
     @contextlib.contextmanager
     def _loaded(self, record: StepRecord) -> Iterator[tuple[Load, Watch]]:
         """Do the block under load; afterwards the record holds what the clients saw."""
         wishes = self._walk.wishes
         load = Load(
-            self._walk.address,
-            HTTP_PORT,
+            *self._walk.door,
             KINDS,
             requests_min=wishes.requests,
             seconds_max=LOAD_SECONDS_MAX + wishes.requests / 200,
@@ -162,15 +159,18 @@ class Deeds:
             )
 
     def _out(self, watch: Watch, node: Container, began: float) -> float:
-        """The first moment from ``began`` on at which the balancer sent the node nothing new. Raises Fault."""
-        at = watch.first(host_of(node), began, is_out)
-        if at is None:
-            raise Fault("see", f"{name_of(node)} leave the balancer", "its server stayed there", "supervise lb status")
+        """Wait for the first moment from ``began`` on at which the balancer sent the node nothing new. Raises Fault."""
+        deadline = time.monotonic() + OUT_SECONDS
+        while (at := watch.first(host_of(node), began, is_out)) is None:
+            if time.monotonic() > deadline:
+                cause = f"its server was still there after {OUT_SECONDS:g} s"
+                raise Fault("see", f"{name_of(node)} leave the balancer", cause, "supervise lb status")
+            time.sleep(0.05)
         return at
 
     def _quiet(self) -> Load:
         """A few requests a second, to see who answers."""
-        return Load(self._walk.address, HTTP_PORT, {"close": 2}, per_second=40, seconds_max=LOAD_SECONDS_MAX)
+        return Load(*self._walk.door, {"close": 2}, per_second=40, seconds_max=LOAD_SECONDS_MAX)
 
     def _clean(self, outcome: Outcome) -> None:
         if outcome.failed:

@@ -6,13 +6,13 @@ every file is linked from it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import jinja2
 
-from supervise.evidence.tasks import TASKS, Task
+from supervise.evidence.tasks import STEPS, TASKS, Task
 from supervise.evidence.values import Evidence, StepRecord, Timing
 
 DIFF_LINES_MAX = 60
@@ -35,11 +35,12 @@ def render(
         log_lines=log_lines,
         versions=", ".join(f"{name} {version}" for name, version in sorted(evidence.versions.items())),
         link=link,
-        address=quote,
+        address=address,
         seconds=seconds,
         cut=cut,
         steps_table=_steps(evidence.steps),
         spread_table=_spread(evidence),
+        names_table=table(["host name", "container"], [(f"`{host}`", name) for host, name in evidence.names.items()]),
         reaction_table=_times([item for item in evidence.timings if item.step in ("join", "stop", "kill")]),
         times_table=_times(evidence.timings),
         layers_text=_layers_text(evidence.layers),
@@ -58,7 +59,12 @@ def render(
 
 def link(text: str, path: str, fragment: str = "") -> str:
     """A link to a file; folders have spaces in their names, as the lab wants them."""
-    return f"[{text}]({quote(path)}{fragment})"
+    return f"[{text}]({address(path)}{fragment})"
+
+
+def address(path: str) -> str:
+    """A path as Markdown takes it."""
+    return path.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], right: Iterable[int] = ()) -> str:
@@ -79,6 +85,14 @@ def seconds(value: float) -> str:
 def megabytes(count: float) -> str:
     """A size for people, decimal as docker prints it."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"
+
+
+def short(command: str) -> str:
+    """What a layer's command does, without what every such command has."""
+    if found := re.search(r"apt-get install ((?:-\S+ )*)([^&]+)", command):
+        command = f"apt-get install {found[2].strip()}"
+    command = re.sub(r"\b(dir|file|multi):[0-9a-f]{64}\b", "...", command).replace("`", "'")
+    return command if len(command) <= COMMAND_CHARACTERS_MAX else command[: COMMAND_CHARACTERS_MAX - 3] + "..."
 
 
 def cut(text: str) -> str:
@@ -123,18 +137,16 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> str:
     for layer in layers:
         if layer["bytes"] >= LAYER_BYTES_SHOWN_MIN:
             where = "all" if set(layer["images"]) == names else ", ".join(layer["images"])
-            command = layer["command"].replace("`", "'")
-            if len(command) > COMMAND_CHARACTERS_MAX:
-                command = command[: COMMAND_CHARACTERS_MAX - 3] + "..."
-            rows.append((megabytes(layer["bytes"]), f"`{command}`", where))
+            rows.append((megabytes(layer["bytes"]), f"`{short(layer['command'])}`", where))
     return table(["size", "made by", "in"], rows, right=[0])
 
 
 def _generations(generations: Sequence[Mapping[str, Any]]) -> str:
-    """``ms`` is the balancer's own work on the change, without the time since it last asked for the members."""
+    """``ms`` is from the listing of the members until HAProxy was changed and read back, as in ``supervise lb``."""
     rows = []
     for item in generations:
-        work = sum(value for name, value in item["milliseconds"].items() if name != "detect")
+        spent = item["milliseconds"]
+        work = sum(spent.get(name, 0.0) for name in ("detect", "apply", "verify", "reload"))
         result = item["result"] + (f": {item['error']}" if item.get("error") else "")
         cause = "; ".join(item["cause"])
         rows.append((item["n"], item["time"], cause, len(item["members"]), item["method"], f"{work:.0f}", result))
@@ -185,11 +197,12 @@ def _failures(steps: Sequence[StepRecord]) -> str:
 def _files(task: Task, files: Mapping[str, str]) -> str:
     """All files of a task, a line a folder."""
     root = f"logs/task {task.number}/"
-    folders: dict[str, list[str]] = {}
+    folders: dict[str, list[str]] = {name: [] for name in ("", *(step.name for step in STEPS))}
     for path in sorted(files):
         if path.startswith(root):
             folder, _, leaf = path.removeprefix(root).rpartition("/")
-            folders.setdefault(folder, []).append(link(leaf, path))
+            folders[folder].append(link(leaf, path))
+    folders = {name: links for name, links in folders.items() if links}
     if len(folders) == 1:
         return f"Files: {', '.join(next(iter(folders.values())))}"
     lines = [f"- {f'*{folder}*: ' if folder else ''}{', '.join(links)}" for folder, links in folders.items()]

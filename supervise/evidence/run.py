@@ -55,13 +55,13 @@ class Walk:
         self._template = template
         self._tell = say
         self.began = time.monotonic()
-        self.address = ""
+        self.door = ("", 0)
         self._generation = 0
         self._configuration = ""
 
     def run(self) -> Evidence:
         """Walk. Raises Fault only before anything was changed."""
-        self.address = self.stack.reach()
+        self.door = self.stack.reach()
         found = self.stack.nodes()
         if not found:
             raise Fault("walk", f"project {self.stack.project}", "it has no running webapp", "make scale NODES=3")
@@ -74,6 +74,7 @@ class Walk:
             "down": deeds.down,
             "join": deeds.join,
             "stop": deeds.stop,
+            "back": deeds.back,
             "kill": deeds.kill,
         }
         try:
@@ -114,9 +115,10 @@ class Walk:
     def _look(self, step: Step, record: StepRecord) -> None:
         """Wait until the configuration says what runs, then collect."""
         nodes = self.stack.nodes()
+        containers = self.stack.containers()
         record.nodes = [name_of(item) for item in nodes]
-        record.containers = [name_of(item) for item in self.stack.containers()]
-        self.known(nodes)
+        record.containers = [name_of(item) for item in containers]
+        self.known(containers)
         with self.trying(step.name):
             self.settle({host_of(item) for item in nodes})
         configuration = collect.step(self, step, record, self._configuration, self._generation)

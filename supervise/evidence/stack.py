@@ -57,15 +57,15 @@ class Stack:
             raise Fault("find", "the address of ha", "its container is on no network", "make down, make up")
         return found[0]
 
-    def reach(self) -> str:
-        """The address of ha's container, after a connection to it. Raises Fault."""
+    def reach(self) -> tuple[str, int]:
+        """Address and port of ha's own front door, after a connection to it. Raises Fault."""
         address = self.ha().addresses[0]
         try:
             socket.create_connection((address, HTTP_PORT), 5).close()
         except OSError as error:
             hint = "run this on the machine of the engine: the addresses of containers are reachable only there"
             raise Fault("reach", f"ha at {address}:{HTTP_PORT}", str(error), hint) from None
-        return address
+        return address, HTTP_PORT
 
     def docker(self, *words: str, seconds: float = COMMAND_SECONDS) -> str:
         """What a docker command says."""

@@ -40,6 +40,7 @@ class Watch:
     def __init__(self, page: str) -> None:
         self.changes: list[tuple[float, str, str | None]] = []
         self._page = page
+        self._known: dict[str, str] = {}
         self._ending = Event()
         self._thread = Thread(target=self._run, name="watch", daemon=True)
 
@@ -55,6 +56,7 @@ class Watch:
         )
 
     def __enter__(self) -> Self:
+        self._look()  # before anything changes: a server that was never seen cannot be seen to go
         self._thread.start()
         return self
 
@@ -63,12 +65,14 @@ class Watch:
         self._thread.join(10)
 
     def _run(self) -> None:
-        known: dict[str, str] = {}
         while not self._ending.wait(EVERY_SECONDS):
-            with contextlib.suppress(Fault):  # a lost sample comes with the next one
-                now = servers_of(csv(self._page))
-                at = time.monotonic()
-                for name in sorted(known.keys() | now.keys()):
-                    if known.get(name) != now.get(name):
-                        self.changes.append((at, name, now.get(name)))
-                known = now
+            self._look()
+
+    def _look(self) -> None:
+        with contextlib.suppress(Fault):  # a lost sample comes with the next one
+            now = servers_of(csv(self._page))
+            at = time.monotonic()
+            for name in sorted(self._known.keys() | now.keys()):
+                if self._known.get(name) != now.get(name):
+                    self.changes.append((at, name, now.get(name)))
+            self._known = now

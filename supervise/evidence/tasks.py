@@ -31,6 +31,7 @@ STEPS = (
     Step("down", "scaled down", load=True, changes_servers=True),
     Step("join", "one node joins, without load", load=False, changes_servers=True),
     Step("stop", "one node stopped with docker stop", load=True, changes_servers=True),
+    Step("back", "the stopped node is back, without load", load=False, changes_servers=True),
     Step("kill", "one node killed with docker kill", load=True, changes_servers=True),
     Step("end", "as many nodes again as found", load=False, changes_servers=False),
 )
@@ -102,6 +103,7 @@ _ALWAYS = (
     Deliverable(4, "generations.json", "json", "every configuration the balancer made, with its cause"),
     Deliverable(5, "docker-inspect-{container}.json", "inspect", "`docker inspect`", "end"),
     Deliverable(5, "lb-history.txt", "text", "`supervise lb history`"),
+    Deliverable(6, "kill/stats-at-once.png", "png", "statistics page while the killed node is still listed"),
     Deliverable(6, "programs.txt", "text", "every program of every container at the end"),
 )
 _EACH_STEP = (
