@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from supervise.up import base
+from supervise.up.shell import Shell
 from tests.e2e.stack import PORTS, PREFIX, Stack, docker, free_ports, run
 
 pytestmark = pytest.mark.engine
@@ -111,3 +115,27 @@ def test_bad_input_changes_nothing(typed: Typed) -> None:
         assert "Error 2" in result.stderr, words
         assert result.stdout == "", words
     assert typed.left() == {"containers": [], "networks": [], "volumes": [], "images": []}
+
+
+def test_a_registry_that_cannot_be_had_says_so_in_time() -> None:
+    began = time.monotonic()
+    outcome = base.pull(Shell(os.environ), "registry.invalid/logship/none:1")
+    assert outcome.status != 0
+    assert outcome.last
+    assert time.monotonic() - began < base.PULL_SECONDS + 30
+
+
+@pytest.mark.long
+def test_the_base_image_is_made_here_where_no_registry_has_it() -> None:
+    """Debian 13, small, with a command to start, and with the options that keep later installations small."""
+    if os.geteuid() or not shutil.which("mmdebstrap"):
+        pytest.skip("needs root and mmdebstrap, which make up installs where it needs it")
+    name = f"{PREFIX}{secrets.token_hex(3)}-os:trixie"
+    try:
+        base.make(Shell(os.environ), name, "")
+        assert docker("run", "--rm", "--network=none", name, "cat", "/etc/debian_version").startswith("13")
+        assert docker("inspect", "-f", "{{json .Config.Cmd}}", name) == '["bash"]'
+        assert int(docker("inspect", "-f", "{{.Size}}", name)) < 100_000_000
+        assert "path-exclude" in docker("run", "--rm", "--network=none", name, "sh", "-c", "cat /etc/dpkg/dpkg.cfg.d/*")
+    finally:
+        docker("image", "rm", "-f", name, check=False)
