@@ -71,7 +71,7 @@ def clipped(line: str, width: int) -> str:
 
 def painted(text: str, style: str, colour: bool) -> str:
     """The text in the colour of its style, if there are colours and it has one."""
-    return f"{_COLOURS[style]}{text}\x1b[0m" if colour and style in _COLOURS else text
+    return f"{_COLOURS[style]}{text}\x1b[0m" if colour and text and style in _COLOURS else text
 
 
 def duration(seconds: float) -> str:
