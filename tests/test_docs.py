@@ -20,8 +20,13 @@ COMMANDS = {"supervise": SUPERVISE, "logship": LOGSHIP}
 
 
 def code_of(document: Path) -> str:
-    """The shell blocks and inline code of a document."""
-    text = document.read_text(encoding="utf-8")
+    """The shell blocks and inline code of a document; a section headed "(being built)" is a plan and promises nothing."""
+    text = re.sub(
+        r"^(#+) [^\n]*\(being built\)\n.*?(?=^#{1,2} |\Z)",
+        "",
+        document.read_text(encoding="utf-8"),
+        flags=re.MULTILINE | re.DOTALL,
+    )
     blocks = re.findall(r"^```(?:sh|shell|console)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
     return "\n".join([*blocks, *inline])

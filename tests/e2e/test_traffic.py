@@ -8,8 +8,9 @@ from collections.abc import Callable
 from urllib.request import urlopen
 
 import pytest
-from supervise.evidence.load import Load, Outcome
 
+from supervise.evidence.load import Load
+from supervise.evidence.tally import Outcome
 from tests.e2e.stack import Stack, docker, eventually, get
 
 pytestmark = pytest.mark.engine
