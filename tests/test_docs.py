@@ -20,7 +20,7 @@ COMMANDS = {"supervise": SUPERVISE, "logship": LOGSHIP}
 
 
 def code_of(document: Path) -> str:
-    """The shell blocks and inline code of a document; a section headed "(being built)" is a plan and promises nothing."""
+    """The shell blocks and inline code of a document. One headed "(being built)" is a plan: it promises nothing."""
     text = re.sub(
         r"^(#+) [^\n]*\(being built\)\n.*?(?=^#{1,2} |\Z)",
         "",
