@@ -191,6 +191,18 @@ def test_a_container_that_cannot_be_reached_is_status_4_and_one_that_hangs_5(fle
     assert "the connection to the engine broke" in shown(out)
 
 
+def test_an_interrupt_says_that_the_containers_go_on(
+    fleet: Fleet, engine: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_item: Container, _argv: Sequence[str]) -> ExecResult:
+        raise KeyboardInterrupt
+
+    engine.answer = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        ctl.verb(fleet, "restart", ["webapp/1"], screen(), Manner())
+    assert capsys.readouterr().err == "interrupted: the restart goes on in the containers\n"
+
+
 def test_failures_come_back_with_their_reason(fleet: Fleet, engine: Scripted) -> None:
     def fails(_item: Container, _argv: Sequence[str]) -> ExecResult:
         said = [line("webapp", "start", "failed", "it was given up: exit status 1"), line("serf", "start")]
