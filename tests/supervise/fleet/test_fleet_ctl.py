@@ -16,8 +16,9 @@ from supervise.fleet.container import Container
 from supervise.fleet.ctl import Manner
 from supervise.fleet.fleet import Fleet
 from supervise.fleet.output import ExecResult
+from supervise.fleet.result import Result
 from supervise.fleet.screen import Screen
-from tests.supervise.fleet.places import NOW, FolderEngine, container, ended, program, stamp, state
+from tests.supervise.fleet.places import NOW, FolderEngine, container, ended, program, state
 
 STATE = "/run/supervise/state.json"
 WEB = (program("spool"), program("webapp", pid=41), program("serf", pid=42))
@@ -38,30 +39,19 @@ class Scripted(FolderEngine):
 
 
 def programs_of(argv: Sequence[str]) -> tuple[str, list[str]]:
-    """Verb and programs of a ``ctl --local`` command."""
     words = list(argv[argv.index("--run-dir") + 2 : argv.index("-o")])
     return words[0], words[1:]
 
 
 def all_done(_item: Container, argv: Sequence[str]) -> ExecResult:
-    """The container did it."""
     verb, names = programs_of(argv)
     lines = [line(name, verb) for name in names]
     return ExecResult(0, "".join(json.dumps(one) + "\n" for one in lines).encode(), b"")
 
 
 def line(name: str, verb: str, result: str = "done", reason: str = "") -> dict[str, Any]:
-    return {
-        "v": 1,
-        "container": "0123456789ab",
-        "program": name,
-        "verb": verb,
-        "result": result,
-        "reason": reason,
-        "state": "RUNNING",
-        "pid": 50,
-        "seconds": 2.1,
-    }
+    said = Result("0123456789ab", name, verb, result, reason, "RUNNING", 50, 2.1)
+    return said.line()
 
 
 @pytest.fixture
@@ -303,65 +293,3 @@ def test_pids_are_those_of_the_selected_programs_that_run(fleet: Fleet) -> None:
         "webapp/1:serf 42",
         "webapp/2:serf 42",
     ]
-
-
-class Interrupted(io.TextIOWrapper):
-    """A standard output whose reader presses Ctrl-C at the given flush."""
-
-    def __init__(self, flushes: int) -> None:
-        super().__init__(io.BytesIO(), encoding="utf-8")
-        self.left = flushes
-
-    def flush(self) -> None:
-        super().flush()
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
-def watched(fleet: Fleet, blocks: int, terminal: bool, as_json: bool = False) -> str:
-    out = Interrupted(blocks)
-    with pytest.raises(KeyboardInterrupt):
-        ps.watch(fleet, ["webapp/1"], Screen(out, terminal), as_json, 0.01)
-    raw = out.buffer
-    assert isinstance(raw, io.BytesIO)
-    return raw.getvalue().decode()
-
-
-def test_watching_into_a_pipe_appends_blocks_under_their_time_and_interval(fleet: Fleet) -> None:
-    text = watched(fleet, 3, terminal=False)
-    block = f"{stamp(NOW)}, every 0.01 s\n   CONTAINER  HEALTH   SPOOL  WEBAPP  SERF\n"
-    assert text.count(block) == 3
-    assert "\x1b" not in text
-
-
-def test_watching_on_a_terminal_redraws_in_place(fleet: Fleet) -> None:
-    text = watched(fleet, 2, terminal=True)
-    assert text.startswith("\x1b[2J\x1b[H")
-    assert text.count("\x1b[2J") == 1
-    assert text.count("\x1b[H") == 2
-
-
-def test_watching_as_json_is_an_object_a_container_each_time(fleet: Fleet) -> None:
-    lines = [json.loads(text) for text in watched(fleet, 2, terminal=False, as_json=True).splitlines()]
-    assert [(one["container"], one["well"], one["time"]) for one in lines] == [("webapp/1", True, stamp(NOW))] * 2
-
-
-def test_watching_goes_on_when_the_engine_goes_away_for_a_while(fleet: Fleet, engine: Scripted) -> None:
-    looks = iter([False, True, False])
-    containers = engine.containers
-
-    def flaky(project: str, include_stopped: bool = False) -> list[Container]:
-        if next(looks):
-            raise Fault("list", "the containers", "the Docker engine went away", status=4)
-        return containers(project, include_stopped)
-
-    engine.containers = flaky  # type: ignore[method-assign]  # one engine that is away for one look
-    text = watched(fleet, 3, terminal=False)
-    assert text.count("webapp/1   healthy") == 2
-    assert text.count("the Docker engine went away") == 1
-
-
-def test_a_wrong_target_ends_watching_at_once(fleet: Fleet) -> None:
-    with pytest.raises(Fault, match="no container nothing"):
-        ps.watch(fleet, ["nothing"], screen(), False, 0.01)
