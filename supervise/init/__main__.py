@@ -75,3 +75,6 @@ if __name__ == "__main__":
     except Fault as fault:
         print(f"supervise init: {fault}", file=sys.stderr)
         sys.exit(fault.status)
+    except OSError as error:
+        print(f"supervise init: cannot start PID 1: {error}", file=sys.stderr)
+        sys.exit(1)
