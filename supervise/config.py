@@ -41,7 +41,9 @@ class Settings:
     haproxy_socket: Path = setting(Path("/run/haproxy/admin.sock"), "HAProxy's Runtime API, level admin")
     haproxy_master: Path = setting(Path("/run/haproxy/master.sock"), "HAProxy's master socket")
     haproxy_threads: int = setting(1, "threads of HAProxy, 1 to 64; 1 loses no log line to contention for the pipe")
-    haproxy_maxconn: int = setting(8000, "connections HAProxy takes at once, 100 to 1000000; each needs two descriptors")
+    haproxy_maxconn: int = setting(
+        8000, "connections HAProxy takes at once, 100 to 1000000; each needs two descriptors"
+    )
     serf_rpc: str = setting("127.0.0.1:7373", "address of the Serf agent's RPC")
     poll_milliseconds: int = setting(200, "how often the members are asked for, 50 to 10000")
     cookie_key: str = setting("", "key of the stickiness cookie; empty: made once and kept in balance_dir")

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from supervise.init import order, shapes
 from supervise.init.places import Places
-from supervise.init.values import COMMAND, HTTP, RUNNING, TCP, Declaration, Program, Ready, Restart, Stop
+from supervise.init.values import COMMAND, HTTP, RUNNING, STARTED, TCP, Declaration, Program, Ready, Restart, Stop
 
 PROGRAMS_MAX = 64
 TEXT_BYTES_MAX = 1048576
@@ -74,6 +74,7 @@ _READY_KINDS: Mapping[str, shapes.Shape] = {
     HTTP: shapes.http_url,
     TCP: shapes.address,
     COMMAND: shapes.command,
+    STARTED: shapes.boolean,
     RUNNING: shapes.boolean,
 }
 _READY: Keys = {
@@ -202,8 +203,9 @@ class _Reader:
             self.flaw(path, f"{'.'.join(path)!r} has {' and '.join(kinds)}", "keep one of them")
         if data and not kinds:
             self.flaw(path, f"{'.'.join(path)!r} says no check", f"add one of {', '.join(_READY_KINDS)}")
-        if "running" in data and found["running"] is False:
-            self.flaw((*path, "running"), "'running = false' means nothing", "leave it out or write another check")
+        for word in (STARTED, RUNNING):
+            if word in data and found[word] is False:
+                self.flaw((*path, word), f"'{word} = false' means nothing", "leave it out or write another check")
         if "status" in data and HTTP not in data:
             self.flaw((*path, "status"), "'status' belongs to an http check", "leave it out")
         kind = kinds[0] if kinds else RUNNING

@@ -1,14 +1,15 @@
 """When a program is asked whether it is ready, and what the answers mean. Values in, verdicts out; no IO, no clock.
 
 Times are seconds of a monotonic clock, given by the caller. How it is asked is ``probes.py`` (http, tcp) and
-supervisord (a hidden program for a command check). The kind ``running`` is never asked: the caller says RUNNING.
+supervisord (a hidden program for a command check). The kinds ``started`` and ``running`` are never asked:
+the caller says when the program was started, and when it is RUNNING.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervise.init.values import RUNNING, Ready
+from supervise.init.values import RUNNING, STARTED, Ready
 
 CALM_SECONDS = 5.0
 """How often a ready program is asked."""
@@ -41,15 +42,19 @@ class Readiness:
         self._late_told = False
         self._misses = 0
 
-    def started(self, now: float) -> None:
-        """The program was started."""
+    def started(self, now: float) -> Verdict | None:
+        """The program was started: all that the kind ``started`` waits for."""
         self.ready = False
         self.asking_since = None
         self.last_text = "not asked yet"
         self._started = now
-        self._next = None if self.check.kind == RUNNING else now
+        self._next = None if self.check.kind in (STARTED, RUNNING) else now
         self._late_told = False
         self._misses = 0
+        if self.check.kind != STARTED:
+            return None
+        self.last_text = "started"
+        return self._good(now)
 
     def ended(self) -> None:
         """The program ended or is being stopped."""

@@ -257,8 +257,10 @@ class Conductor:
         record.started, record.started_wall = change.now, change.wall
         record.next_try = record.next_try_wall = None
         record.said_from = said_size(self._run_dir, change.name)
-        record.readiness.started(change.now)
         self._teller.event("start", program=change.name, pid=change.pid or None, start=record.starts)
+        verdict = record.readiness.started(change.now)
+        if verdict:
+            self._tell_verdict(record, verdict)
 
     # -- telling -------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from typing import Any
 
 PLAN_VERSION = 1
 
-RUNNING, HTTP, TCP, COMMAND = "running", "http", "tcp", "command"
-"""The kinds of readiness: supervisord's RUNNING; an answer with the right status; a connection; exit status 0."""
+STARTED, RUNNING, HTTP, TCP, COMMAND = "started", "running", "http", "tcp", "command"
+"""The kinds of readiness: the process is there; it is RUNNING; a good HTTP status; a connection; exit status 0."""
 
 CHECK_SUFFIX = ".ready"
 """A command check is a hidden program called ``<program>.ready``; a declared name has no dot."""

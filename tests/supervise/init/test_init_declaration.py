@@ -175,6 +175,7 @@ def test_what_is_missing_is_told_where_it_belongs() -> None:
         ("ready = { timeout_seconds = 1 }", "'program.a.ready' says no check"),
         ('ready = { tcp = "127.0.0.1:1", running = true }', "'program.a.ready' has tcp and running"),
         ("ready = { running = false }", "'running = false' means nothing"),
+        ("ready = { started = false }", "'started = false' means nothing"),
         ('ready = { tcp = "127.0.0.1:1", status = 200 }', "'status' belongs to an http check"),
         ('ready = { tcp = "db:5432" }', "'program.a.ready.tcp' is 'db:5432'"),
         ('ready = { tcp = "127.0.0.1" }', "'program.a.ready.tcp' is '127.0.0.1'"),

@@ -115,6 +115,17 @@ def test_running_is_all_that_the_plain_kind_waits_for() -> None:
     assert Readiness(TCP).running(1) is None
 
 
+def test_a_program_that_only_has_to_be_there_is_ready_when_started_and_again_at_each_start() -> None:
+    readiness = Readiness(Ready("started"))
+    assert readiness.started(1) == Verdict("ready", 0, "started")
+    assert not readiness.due(5)
+    assert readiness.deadline() is None
+    assert readiness.running(3) is None
+    readiness.ended()
+    assert not readiness.ready
+    assert readiness.started(7) == Verdict("ready", 0, "started")
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["start", "end", "good", "bad", "wait", "running"]), st.floats(0, 20)), max_size=40
 )
