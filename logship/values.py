@@ -25,6 +25,7 @@ PRODUCER_ID_BYTES_MAX = 256
 SOURCE_BYTES_MAX = 4096
 LOSS_BYTES_MAX = 2048
 LOSS_ID_BYTES_MAX = 128
+"""Of an id that a client sends; our own (``continues:PATH``) may be longer."""
 
 StreamPath = NewType("StreamPath", str)
 """A checked path of a stream, percent-decoded, without a leading slash: ``webapp/1/serf/5c1e``."""
@@ -106,7 +107,7 @@ _SOURCE_TEXTS = frozenset({
 class Source:
     """Where a stream's bytes come from: one JSON object, kept as the text that came (a tenth of the memory of a dict).
 
-    Unknown keys are kept. ``fields()`` is the object; ``loss`` what it says is missing before the stream's first byte.
+    Unknown keys are kept.
     """
 
     text: str
@@ -116,12 +117,19 @@ class Source:
         found: dict[str, Any] = json.loads(self.text)
         return found
 
-    def continues(self) -> tuple[StreamPath, int, str] | None:
-        """The stream this one goes on from, how many bytes lie lost between them, and why."""
+    def loss(self, path: StreamPath) -> Loss | None:
+        """What is gone before the first byte of the stream ``path``, which has this source: nothing for most.
+
+        A stream that ``continues`` another without saying ``lost_bytes`` has lost nobody knows how many.
+        """
         if '"continues"' not in self.text:
             return None
         fields = self.fields()
-        return StreamPath(fields["continues"]), fields.get("lost_bytes", 0), fields.get("lost_reason", "")
+        lost_bytes = fields.get("lost_bytes")
+        if "continues" not in fields or lost_bytes == 0:
+            return None
+        how = f"the stream continues {fields['continues']}"
+        return Loss(f"continues:{path}", path, 0, lost_bytes, reason=fields.get("lost_reason"), how=how)
 
 
 def parse_source(text: str) -> Source | Invalid:

@@ -23,6 +23,9 @@ CORES = {
     "supervise/evidence": ["answer", "report", "tally", "tasks", "values"],
     "supervise/up": ["plan", "progress", "request", "values"],
     "logship": ["values", "zstd"],
+    "logship/collect": [
+        "admission", "draft", "index", "journal", "ledger", "payload", "recovery", "retention", "state", "stream",
+    ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip

@@ -13,6 +13,7 @@ from logship.values import (
     Invalid,
     Loss,
     Source,
+    StreamPath,
     loss_of,
     offset_text,
     parse_integer,
@@ -124,13 +125,25 @@ def test_a_source_keeps_the_keys_it_does_not_know() -> None:
     source = parse_source('{"host": "a", "later": [1, {"x": null}]}')
     assert isinstance(source, Source)
     assert source.fields() == {"host": "a", "later": [1, {"x": None}]}
-    assert source.continues() is None
+    assert source.loss(StreamPath("a/b")) is None
 
 
 def test_a_source_says_which_stream_it_continues_and_what_is_lost() -> None:
     source = parse_source('{"continues":"webapp/1/serf/x","lost_bytes":17,"lost_reason":"over budget"}')
     assert isinstance(source, Source)
-    assert source.continues() == ("webapp/1/serf/x", 17, "over budget")
+    loss = source.loss(StreamPath("webapp/1/serf/x.17"))
+    assert loss is not None
+    assert (loss.stream, loss.offset, loss.bytes, loss.reason) == ("webapp/1/serf/x.17", 0, 17, "over budget")
+    assert "continues webapp/1/serf/x" in str(loss.how)
+
+
+def test_a_stream_that_continues_without_a_hole_has_no_loss_and_one_that_does_not_say_has_an_unknown_one() -> None:
+    for text, expected in (('{"continues":"x","lost_bytes":0}', False), ('{"continues":"x"}', True)):
+        source = parse_source(text)
+        assert isinstance(source, Source)
+        loss = source.loss(StreamPath("y"))
+        assert (loss is not None) is expected
+        assert loss is None or loss.bytes is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""Run: retention done: segments deleted, streams buried as tombstones, tombstones forgotten (``retention`` decides)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from logship.collect.admission import Admitted
+from logship.collect.commit import Committer, Outcome
+from logship.collect.disk import Disk
+from logship.collect.draft import Draft
+from logship.collect.index import Index
+from logship.collect.journal import Entry, Kind
+from logship.collect.retention import Age, Policy, deletable, ended
+from logship.collect.state import State
+from logship.collect.stream import StreamState
+from logship.values import StreamPath
+
+
+class Keeper:
+    """Keeps to the policy when asked. ``note_asked`` remembers which tombstones are still of use to somebody."""
+
+    def __init__(
+        self, disk: Disk, state: State, index: Index, committer: Committer, policy: Policy, now_ms: Callable[[], int]
+    ) -> None:
+        self._disk = disk
+        self._state = state
+        self._index = index
+        self._committer = committer
+        self._policy = policy
+        self._now_ms = now_ms
+        self._asked: set[StreamPath] = set()
+
+    def note_asked(self, stream: StreamState | None) -> None:
+        """Somebody asked for this stream."""
+        if stream is not None and stream.retired:
+            self._asked.add(stream.path)
+
+    async def retain(self) -> int:
+        """How many segments were deleted. Raises Fault when one cannot be."""
+        await self._committer.submit(lambda _: None)  # a chance to finish a segment that is old
+        now_ms = self._now_ms()
+        ages = [Age(segment.lsn, segment.end, segment.newest_ms) for segment in self._disk.segments]
+        count = deletable(ages, self._policy, now_ms)
+        if count:
+            self._index.drop_below(ages[count].lsn)  # first: what is not listed is not read
+            await self._committer.in_writer(lambda: self._disk.delete_oldest(count))
+        asked, self._asked = frozenset(self._asked), set()
+        streams = list(self._state.streams.values())
+        ends = ended(streams, self._first_offset, self._disk.segments[0].lsn, asked, self._policy, now_ms)
+        for kind, paths in ((Kind.RETIRE, ends.retire), (Kind.DELETE, ends.forget)):
+            await asyncio.gather(*[self._bury(kind, self._state.streams[path]) for path in paths])
+        return count
+
+    def _first_offset(self, stream: StreamState) -> int:
+        return self._index.first_offset(stream.path, stream.next_offset)
+
+    def _bury(self, kind: Kind, seen: StreamState) -> asyncio.Future[Outcome]:
+        def decide(draft: Draft) -> Admitted | Outcome:
+            unchanged = draft.stream(seen.path) is seen
+            return Admitted(kind, 0, Entry(self._now_ms(), seen.path), b"", None) if unchanged else None
+
+        return self._committer.submit(decide, frees=True)
