@@ -71,6 +71,11 @@ class Refusal:
     shown: str
     reason: str
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it left: Serf goes on listing it for a day, but there is nothing more to say about it."""
+        return self.status == LEFT
+
 
 @dataclass(frozen=True)
 class Membership:

@@ -39,7 +39,7 @@ def status(
     generation: int,
 ) -> dict[str, Any]:
     """What the balancer thinks now; without times, so that it changes only when that changes."""
-    refusals = membership.refusals if membership else ()
+    refusals = [refusal for refusal in membership.refusals if not refusal.is_over] if membership else []
     members = {member.name: member for member in membership.members} if membership else {}
     return {
         "v": VERSION,

@@ -207,7 +207,8 @@ class Balancer:
         """Say what is kept against the news, and what is refused, once each time it changes."""
         notes = {f"kept {name}": v.reason for name, v in decision.verdicts.items() if v.word == KEPT}
         for refusal in membership.refusals if membership else ():
-            notes[f"refused {refusal.shown}"] = refusal.reason
+            if not refusal.is_over:
+                notes[f"refused {refusal.shown}"] = refusal.reason
         for note, reason in notes.items():
             if self._said.get(note) != reason:
                 word, _, name = note.partition(" ")
