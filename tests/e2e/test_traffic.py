@@ -20,11 +20,9 @@ REQUESTS = 20_000
 
 def under_load(stack: Stack, change: Callable[[], object]) -> Outcome:
     """What the clients saw of at least REQUESTS requests, while ``change`` happened in the middle of them."""
-    load = Load(
-        stack.ha_address(), 80, kinds={"keep-alive": 4, "close": 4, "slow": 2, "sticky": 4}, requests_min=REQUESTS
-    )
-    load.start()
-    time.sleep(2)  # the change has to fall into the load, and the load has to outlast it
+    kinds = {"keep-alive": 4, "close": 4, "slow": 2, "sticky": 4}
+    load = Load(stack.ha_address(), 80, kinds, requests_min=REQUESTS, seconds_max=280).start()
+    assert load.wait(1_000), "the load has begun"
     change()
     return load.stop()
 
