@@ -1,0 +1,1 @@
+"""The process that brings spooled bytes to the collector."""

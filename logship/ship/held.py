@@ -1,0 +1,66 @@
+"""Core: what a source holds at one look: ranges of its bytes, where its program was started, what is lost and why.
+
+Offsets are the spool's own. Left to others: looking (``discover``), what to do about it (``sender``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from logship.spool.ranges import Span
+from logship.wire.fields import STARTS_MAX, Start
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """``spans`` are the ranges that can be read, apart from each other and in order; ``end`` is where the source ends.
+
+    ``any`` says that there is a source at all (an empty segment is one). ``ended`` says that nothing will be written to
+    it any more. ``losses`` are the source's own records of ranges that are nowhere.
+    """
+
+    spans: tuple[Span, ...] = ()
+    end: int = 0
+    any: bool = False
+    ended: bool = False
+    starts: tuple[Start, ...] = ()
+    losses: tuple[tuple[Span, str], ...] = ()
+
+    def first(self, offset: int = 0) -> int | None:
+        """The first byte held at or after ``offset``."""
+        return next((max(span.offset, offset) for span in self.spans if span.end > offset), None)
+
+    def room(self, offset: int) -> int:
+        """How many bytes can be read on from ``offset`` without a hole."""
+        return next((span.end - offset for span in self.spans if span.offset <= offset < span.end), 0)
+
+    def holds(self, span: Span) -> bool:
+        """Whether every byte of ``span`` can be read."""
+        return self.room(span.offset) >= span.size
+
+    def bytes_from(self, offset: int) -> int:
+        """How many bytes are held at or after ``offset``."""
+        return sum(span.end - max(span.offset, offset) for span in self.spans if span.end > offset)
+
+    def why(self, hole: Span) -> str:
+        """Why the bytes of ``hole`` are not held, as far as the source knows."""
+        known = [(span, reason) for span, reason in self.losses if span.offset < hole.end and span.end > hole.offset]
+        reasons = list(dict.fromkeys(reason for _, reason in known))
+        told = sum(min(span.end, hole.end) - max(span.offset, hole.offset) for span, _ in known)
+        if told < hole.size:
+            reasons.append("the collector no longer has what it acknowledged, nor has the source")
+        return "; ".join(reasons[:4])
+
+    def starts_in(self, offset: int, size: int) -> tuple[tuple[Start, ...], int]:
+        """The starts within ``size`` bytes from ``offset``, one an offset, and how many of the bytes may go with them.
+
+        That is fewer than ``size`` where one message could not name all the starts.
+        """
+        last: dict[int, Start] = {}
+        for start in self.starts:
+            if offset <= start.offset < offset + size:
+                last[start.offset] = start
+        found = [last[at] for at in sorted(last)]
+        if len(found) <= STARTS_MAX:
+            return tuple(found), size
+        return tuple(found[:STARTS_MAX]), found[STARTS_MAX].offset - offset

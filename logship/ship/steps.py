@@ -1,0 +1,273 @@
+"""Core: what a sender does at each event, one action of the table in ``states`` after the other.
+
+Left to others: which action it is (``sender``), doing what they ask for (``run``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from logship.ship.backoff import Backoff
+from logship.ship.chain import Link, Origin, present
+from logship.ship.held import Held
+from logship.ship.outcome import explained
+from logship.ship.states import (
+    OF_STREAM,
+    SENDABLE,
+    Acknowledged,
+    Commands,
+    Input,
+    ListChain,
+    Prove,
+    Record,
+    Say,
+    Send,
+    State,
+)
+from logship.ship.stream import Stream
+from logship.spool.ranges import Span
+from logship.values import Loss, Source
+from logship.wire.requests import Create
+
+PARKED_SECONDS = 60.0
+CHUNK_BYTES_MIN = 4096
+"""A body of no more bytes than this is not made smaller still: then something else is wrong."""
+
+
+class Steps:
+    """What a sender knows, and the actions. Offsets are the spool's."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.held = Held()
+        self.state = State.LISTING
+        self.out = False  # a request is out
+        self.position = 0  # below it all is acknowledged, or recorded as lost
+        self.stream: Stream | None = None  # the present one, open or closed
+        self.trouble = ""  # why it is parked, until bytes are taken again
+        self.due = 0.0  # when WAITING or PARKED ends
+        self._then = State.LISTING  # what comes after them
+        self._known: set[str] = set()  # paths of the chain
+        self._resume = 0  # where the next stream goes on
+        self._next: Link | None = None
+        self._loss: Loss | None = None
+        self._bytes_max = 2**62
+        self._backoff = Backoff()
+
+    # Granted a turn:
+
+    def _list(self, _given: Input) -> Commands:
+        return [ListChain(self.origin.incarnation)]
+
+    def _ask(self, _given: Input) -> Commands:
+        return [self._present.look()]
+
+    def _send(self, given: Input) -> Commands:
+        size = min(given.bytes_max, self._bytes_max, self.held.room(self.position))
+        starts, size = self.held.starts_in(self.position, size)
+        return [Send(self._present.append(starts), self.position, size)]
+
+    def _record(self, _given: Input) -> Commands:
+        assert self._loss is not None
+        return [Record(self._loss)]
+
+    def _close(self, _given: Input) -> Commands:
+        return [self._present.closing()]
+
+    def _create(self, _given: Input) -> Commands:
+        assert self._next is not None
+        lost = Span(self.position, self._next.base - self.position)
+        text = self.origin.source_text(self._next.continues, lost.size, self.held.why(lost) if lost.size else "")
+        return [Create(self._next.path, source=Source(text))]
+
+    # Answered:
+
+    def _chain(self, given: Input) -> Commands:
+        self._known = {link.path for link in given.links}
+        last = present(given.links)
+        if last is not None:
+            if self.stream is None or self.stream.path != last.path:  # else its epoch is kept
+                self._open(last)
+            self.state = State.ASKING
+            return []
+        forgotten = self.position > 0
+        self.stream, self.position, self.state = None, 0, State.BETWEEN
+        text = f"{self.origin.program}: the collector knows nothing of it any more; what is held is sent anew"
+        return [Acknowledged(0), *([Say("forgotten", text, trouble=True)] if forgotten else [])]
+
+    def _find(self, given: Input) -> Commands:
+        answer, held, stream = given.answer, self.held, self._present
+        if answer.next_offset is None or answer.tail_bytes > answer.next_offset:
+            return self._parked("HEAD was answered without saying where the stream ends", given)
+        stream.found(answer)
+        self.position = stream.end
+        if stream.fenced:
+            return self._fence(given)
+        if held.any and held.end < stream.end:
+            return self._distrust(given)
+        if answer.next_offset == 0:
+            return self._trust(given)
+        span = Span(stream.end - answer.tail_bytes, answer.tail_bytes)
+        if answer.tail_digest is None or not span.size or not held.holds(span):
+            return self._leave(given)
+        self.state = State.PROVING
+        return [Prove(span, answer.tail_digest)]
+
+    def _trust(self, _given: Input) -> Commands:
+        """The source is what is stored."""
+        if self._present.closed:
+            self.state = State.BETWEEN
+        else:
+            self.state = State.SENDING if self._present.won else State.CLAIMING
+        return [Acknowledged(self.position)]
+
+    def _distrust(self, _given: Input) -> Commands:
+        """The source is not what is stored, or not any more."""
+        missing = self.position - self.held.end
+        if missing > 0:
+            self._resume, kind, how = self.held.end, "shorter", "length"
+            reason = f"the source ends {missing} bytes before what is stored of it; it may have lost more than that"
+        else:
+            first = self.held.first()
+            self._resume, kind, how = self.position if first is None else first, "differs", "tail digest"
+            reason = "the source does not hold the bytes that are stored; all it holds goes to the next stream"
+        stream = self._present
+        name, offset = hashlib.sha256(stream.path.encode()).hexdigest()[:32], stream.end - stream.base
+        self._loss = Loss(f"ship-{name}-{kind}-{offset}", stream.path, offset, reason=reason, how=how)
+        self.state = State.RECORDING
+        return [Say("not what is stored", f"{stream.path}: {reason}", trouble=True)]
+
+    def _go(self, given: Input) -> Commands:
+        """The record is there."""
+        self._leave_for(self._resume)
+        return self._left(given) if self._present.closed else []
+
+    def _leave(self, given: Input) -> Commands:
+        """Whether the source is what is stored cannot be seen any more: go on in a new stream."""
+        self._leave_for(self.position)
+        return self._left(given) if self._present.closed else []
+
+    def _shut(self, given: Input) -> Commands:
+        """Closed, if the answer says so: a late append of the same sequence makes the closing one a duplicate."""
+        stream = self._present
+        if given.answer.closed and given.answer.next_offset == stream.end - stream.base:
+            return self._left(given)
+        return self._reask(given)
+
+    def _left(self, _given: Input) -> Commands:
+        """The stream is closed."""
+        self.position, self._present.closed, self.state = self._resume, True, State.BETWEEN
+        self._backoff.reset()
+        return [Acknowledged(self.position)]
+
+    def _make(self, given: Input) -> Commands:
+        if given.answer.status != 201 or self._next is None:
+            return self._adopt(given)
+        lost = self._next.base - self.position
+        self._open(self._next)
+        self.position = self._next.base
+        self._backoff.reset()
+        text = f"{self._present.path}: {lost} bytes before it are lost" if lost else self._present.path
+        return [*self._trust(given), Say("stream begun", text, trouble=lost > 0)]
+
+    def _adopt(self, _given: Input) -> Commands:
+        """The stream that was to be made is there."""
+        assert self._next is not None
+        self._open(self._next)
+        self.state = State.ASKING
+        return []
+
+    def _take(self, given: Input) -> Commands:
+        if not self._present.taken(given.sent, given.answer):
+            return self._reask(given)
+        self.position = self._present.end
+        self.state = State.SENDING
+        self._backoff.reset()
+        if not self.trouble:
+            return [Acknowledged(self.position)]
+        said, self.trouble = self.trouble, ""
+        return [Acknowledged(self.position), Say("goes on", f"{self._present.path} after: {said}")]
+
+    def _retire(self, given: Input) -> Commands:
+        if given.answer.next_offset is None:
+            return self._parked("a retired stream that does not say where it ended", given)
+        self._present.found(given.answer)
+        self._present.closed, self.position = True, self._present.end
+        return self._distrust(given) if self.held.any and self.held.end < self.position else self._trust(given)
+
+    # In doubt, and in trouble:
+
+    def _doubt(self, _given: Input) -> Commands:
+        self._then = State.ASKING if self.stream is not None else State.LISTING
+        if self.state is not State.WAITING:
+            self.state = self._then
+        return []
+
+    def _reask(self, given: Input) -> Commands:
+        return self._again(State.ASKING, given)
+
+    def _relist(self, given: Input) -> Commands:
+        return self._again(State.LISTING, given)
+
+    def _again(self, state: State, given: Input) -> Commands:
+        """At once the first time; when that did not help, after a wait."""
+        first = self._backoff.failures == 0
+        seconds = self._backoff.next_seconds(given.chance)
+        self._then, self.due = state, given.now + seconds
+        self.state = state if first else State.WAITING
+        return []
+
+    def _later(self, given: Input) -> Commands:
+        """Nothing was written where the refusal has a word we know, or nothing was sent; else it is open."""
+        sure = given.answer.code is not None or given.answer.status == 0 or self.state not in (*SENDABLE, State.CLOSING)
+        seconds = self._backoff.next_seconds(given.chance, given.answer.retry_after_seconds)
+        self._then, self.due = self.state if sure else State.ASKING, given.now + seconds
+        self.state = State.WAITING
+        return []
+
+    def _shrink(self, given: Input) -> Commands:
+        """The body is too large: half of it next time."""
+        if given.sent <= CHUNK_BYTES_MIN:
+            return self._park(given)
+        self._bytes_max = max(CHUNK_BYTES_MIN, given.sent // 2)
+        return []
+
+    def _fence(self, given: Input) -> Commands:
+        """A newer epoch is there: before any success a race, to be run again; after one, another has taken over."""
+        if not self._present.won:
+            return self._reask(given)
+        return self._parked("another shipper has taken over the stream (its producer epoch is newer)", given)
+
+    def _park(self, given: Input) -> Commands:
+        foreign = not given.answer.superset and self.state in OF_STREAM
+        hint = "; is that a logship collector? it does not say Logship-Protocol: 1" if foreign else ""
+        return self._parked(f"refused while {self.state}: {explained(given.answer)}{hint}", given)
+
+    def _parked(self, reason: str, given: Input) -> Commands:
+        self._then = State.ASKING if self.stream is not None else State.LISTING
+        self.due = given.now + PARKED_SECONDS * (1 + 0.1 * given.chance)
+        self.state = State.PARKED
+        if reason == self.trouble:
+            return []
+        self.trouble = reason
+        place = self.stream.path if self.stream is not None else f"{self.origin.program} of {self.origin.incarnation}"
+        return [Say("parked", f"{place}: {reason}; tried again each minute", trouble=True)]
+
+    def _continue(self, _given: Input) -> Commands:
+        """The wait is over."""
+        self.state = self._then
+        return []
+
+    @property
+    def _present(self) -> Stream:
+        assert self.stream is not None
+        return self.stream
+
+    def _open(self, link: Link) -> None:
+        """This is the present stream from now on."""
+        self._known.add(link.path)
+        self.stream = Stream(link, f"ship-{self.origin.incarnation}")
+
+    def _leave_for(self, offset: int) -> None:
+        """Close the stream; the next one goes on at this spool offset."""
+        self._resume, self.state = offset, State.CLOSING
