@@ -34,6 +34,10 @@ class Foreign(Invalid):
     """A frame that checks, but is of a version that this program does not know."""
 
 
+class CutOff(Invalid):
+    """A frame whose head checks, but whose body is longer than what is there."""
+
+
 class Kind(IntEnum):
     """What a frame records."""
 
@@ -156,12 +160,12 @@ def frame_at(read: ReadAt, lsn: int, end: int) -> Frame | Invalid:
     _, kind, flags, zero, meta_bytes, body_bytes, said_lsn, watermark, body_check = _FIELDS.unpack_from(head)
     if said_lsn != lsn or meta_bytes > META_BYTES_MAX or watermark > lsn:
         return Invalid("the head of the frame is not one for this place")
-    if lsn + HEAD_BYTES + meta_bytes + body_bytes > end:
-        return Invalid("the frame is cut off")
     meta = read(lsn + HEAD_BYTES, meta_bytes)
     check = xxhash.xxh3_64_intdigest(head[: _FIELDS.size] + meta)
     if len(meta) < meta_bytes or check != _CHECK.unpack_from(head, _FIELDS.size)[0]:
         return Invalid("the head or the meta of the frame does not check")
+    if lsn + HEAD_BYTES + meta_bytes + body_bytes > end:
+        return CutOff("the frame is cut off")
     try:
         if zero or flags & ~(ZSTD | CLOSES):
             raise ValueError("flags not known")

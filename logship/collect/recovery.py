@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from logship.collect.journal import HEAD_BYTES, MAGIC, Foreign, Frame, Kind, ReadAt, frame_at
+from logship.collect.journal import HEAD_BYTES, MAGIC, CutOff, Foreign, Frame, Kind, ReadAt, frame_at
 from logship.values import Invalid
 
 _SEARCH_BYTES = 1 << 20
@@ -74,6 +74,8 @@ def judge(read: ReadAt, broken_lsn: int, end: int, published: int | None) -> Tor
         return Damaged(broken_lsn, broken.reason)
     if published is not None and published > broken_lsn:
         return Damaged(broken_lsn, f"all up to {published} was durable (store/durable says so)")
+    if isinstance(broken, CutOff):
+        return Torn(broken_lsn, end - broken_lsn)
     # Where the head is whole the body is skipped: what a client sent is no witness, even if it looks like a frame.
     later = _witness(read, broken_lsn, broken_lsn + 1 if isinstance(broken, Invalid) else broken.end, end)
     if later is not None:

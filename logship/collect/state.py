@@ -47,7 +47,7 @@ class State:
         """Replace some streams; None removes."""
         for path, stream in streams.items():
             if stream is None:
-                del self.streams[path]
+                self.streams.pop(path, None)  # made and deleted in one batch: it was never here
             else:
                 self.streams[path] = stream
 
