@@ -93,14 +93,15 @@ def _status(options: argparse.Namespace, settings: Settings, store: Store) -> in
     if reason:
         record["troubles"] = {**record.get("troubles", {}), "haproxy": reason}
     last = store.generation(record.get("generation", 0)) or {}
-    return _print(options, report.status_lines(record, actual, last), report.status_table(record, actual, last))
+    table = report.status_table(record, actual, last, sys.stdout.isatty())
+    return _print(options, report.status_lines(record, actual, last), table)
 
 
 def _history(options: argparse.Namespace, settings: Settings, store: Store) -> int:
     del settings
     records = [store.generation(number) for number in store.generation_numbers()[-options.lines :]]
     found = [record for record in records if record is not None]
-    return _print(options, found, report.history_table(found))
+    return _print(options, found, report.history_table(found, sys.stdout.isatty()))
 
 
 def _diff(options: argparse.Namespace, settings: Settings, store: Store) -> int:

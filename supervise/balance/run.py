@@ -29,7 +29,7 @@ from supervise.balance.store import Store
 from supervise.balance.wishes import Wishes
 
 LOOK_SECONDS = 1.0
-"""How often a HAProxy that should need nothing is looked at all the same."""
+"""How often HAProxy, the file and the template are looked at when the members are the same and nothing is under way."""
 
 SERF_SECONDS_MAX = 5.0
 """Longest wait before the agent is asked again."""
@@ -72,13 +72,14 @@ class Balancer:
         self._said: dict[str, str] = {}
         self._memory: Memory | None = None
         self._servers: tuple[Server, ...] = ()
+        self._listing: tuple[object, Membership] | None = None
         self._membership: Membership | None = None
         self._wishes = Wishes()
         self._actual: Actual | None = None
         self._look_at = 0.0
 
     def step(self) -> None:
-        """One round. Raises nothing that the next round could not repair."""
+        """One round: nothing more than the listing where that is the old one and HAProxy was looked at just now."""
         began = self._monotonic()
         membership = self._listen(began)
         wishes = self._read_wishes()
@@ -86,8 +87,9 @@ class Balancer:
         if membership is not None:
             self._membership = membership
         self._wishes = wishes
-        if is_news or began >= self._look_at:
-            self._look(began)
+        if not is_news and began < self._look_at:
+            return
+        self._look(began)
         if self._memory is None and self._actual is not None:
             self._memory = first_memory(self._actual)
             self._servers = _servers_of(self._actual, self._memory)
@@ -105,14 +107,16 @@ class Balancer:
         if not self._serf_patience.allows("serf", now):
             return None
         try:
-            membership = read_listing(self._serf.members())
+            listing = self._serf.members()
+            if self._listing is None or listing != self._listing[0]:
+                self._listing = (listing, read_listing(listing))
         except (SerfDown, BadListing) as error:
             self._serf_patience.failed("serf", self._monotonic())
             self._trouble("serf", str(error))
             return None
         self._serf_patience.done("serf")
         self._trouble("serf", "")
-        return membership
+        return self._listing[1]
 
     def _read_wishes(self) -> Wishes:
         """What operators ask for; the last good file where the present one is damaged."""
@@ -155,10 +159,9 @@ class Balancer:
         if not reason:
             outcome = self._publisher.bring_out(servers)
         changes = tuple(action for action in done if not action.is_follow_up)
-        if not why:
+        if not why:  # the servers are the same: it was HAProxy or the file that was not as they ask
             why = [f"repair {action.server}: {action.reason}" for action in changes]
-        if not why and outcome.is_news:
-            why = [outcome.cause or outcome.error.partition("\n")[0]]
+            why += [outcome.cause or outcome.error.partition("\n")[0]] if outcome.is_news else []
         if why:
             self._publisher.record(outcome, why, servers, changes, milliseconds | outcome.milliseconds, problems)
         if self._actual is not None and (self._applier.is_waiting or not is_settled(servers, self._actual)):

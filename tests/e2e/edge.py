@@ -11,12 +11,16 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from supervise.balance.haproxy import Haproxy, HaproxyDown
+from supervise.balance.render import TEMPLATE_NAME, render
 from supervise.balance.runtime import Actual
 from tests.e2e.stack import TREE, docker, eventually
 
@@ -24,7 +28,7 @@ IMAGES = (os.environ.get("LOGSHIP_TEST_HA_IMAGE", ""), "logship/ha:local")
 
 T = TypeVar("T")
 
-_WEB = """
+WEB = """
 import http.server, socketserver, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -144,7 +148,7 @@ class Edge:
         """A web node that joins; its container."""
         container = f"{self.prefix}-{name}"
         self._run(container, name)
-        self.begin(container, "web", "python3", "-c", _WEB, name)
+        self.begin(container, "web", "python3", "-c", WEB, name)
         self.begin_serf(container, name, *(tags or ("role=webapp", "port=3000")))
         return container
 
@@ -184,11 +188,13 @@ class Edge:
         entries = actual.entries.values() if actual else ()
         return {entry.name for entry in entries if entry.backend == "app_panic" and not entry.in_maintenance}
 
-    def get(self, path: str = "/", cookie: str = "", timeout: float = 5) -> tuple[int, str, dict[str, str]]:
-        """One GET through the balancer on a connection of its own: status, body, headers."""
+    def get(
+        self, path: str = "/", cookie: str = "", timeout: float = 5, method: str = "GET"
+    ) -> tuple[int, str, dict[str, str]]:
+        """One request through the balancer on a connection of its own: status, body, headers."""
         connection = http.client.HTTPConnection(self.address, 80, timeout=timeout)
         try:
-            connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
+            connection.request(method, path, headers={"Cookie": cookie} if cookie else {})
             response = connection.getresponse()
             body = response.read().decode("utf-8", "replace").strip()
             return response.status, body, {name.lower(): value for name, value in response.getheaders()}
@@ -201,3 +207,21 @@ class Edge:
             return eventually(what, probe, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log('balance')[-3000:]}") from None
+
+
+@contextmanager
+def opened(share: Path) -> Iterator[Edge]:
+    """An Edge whose HAProxy answers; removed at the end. Skips the test where there is no image."""
+    if not image():
+        pytest.skip(f"none of the images {', '.join(name for name in IMAGES if name)} is built: make images")
+    edge = Edge(share)
+    share.chmod(0o755)
+    try:
+        edge.start()
+        template = (share / "templates" / TEMPLATE_NAME).read_text()
+        edge.cfg.write_text(render(template, (), 1, 8000).text)
+        edge.begin_haproxy()
+        edge.until("HAProxy answers", edge.look)
+        yield edge
+    finally:
+        edge.stop()

@@ -191,7 +191,7 @@ DESIRED = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(entries(), DESIRED, st.sets(st.sampled_from(ADDRESSES)))
 def test_it_converges_from_any_state_and_then_rests(
     start: dict[tuple[str, str], Entry], desired: list[Server], alive: set[str]
@@ -216,7 +216,7 @@ def test_it_converges_from_any_state_and_then_rests(
             assert not haproxy.entries[PANIC, one.name].in_maintenance
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(DESIRED, DESIRED)
 def test_a_server_that_stays_where_it_is_never_leaves_traffic_whatever_the_others_do(
     before: list[Server], after: list[Server]
