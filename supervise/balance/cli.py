@@ -66,7 +66,7 @@ def _balance(options: argparse.Namespace, environment: Mapping[str, str]) -> int
     try:
         _work(settings, variables, log, stop)
     except Fault as fault:
-        log.say("ERROR", "refused", {"reason": str(fault)})
+        log.say("ERROR", "fault", {"reason": str(fault)})
         return fault.status
     except Exception as error:
         log.say("ERROR", "crashed", {"reason": f"{type(error).__name__}: {error}"})

@@ -266,7 +266,7 @@ def test_a_haproxy_that_cannot_be_steered_is_refused_before_anything_is_done(
     }
     assert main(["balance"], settings) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["event"] for line in lines] == ["started", "haproxy-failing", "refused"]
+    assert [line["event"] for line in lines] == ["started", "haproxy-failing", "fault"]
     assert "it lacks add server, level admin (it is user)" in lines[-1]["reason"]
     assert sorted(path.name for path in (tmp_path / "balance").iterdir()) == [
         "cookie.key",
