@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from logship.commands import dispatch
 
 ROOMS: dict[str, tuple[str, str]] = {
+    "collect": ("logship.collect.cli", "take appends over HTTP, make them durable, and serve them"),
     "spool": ("logship.spool.cli", "take what programs write from their pipes and keep it in files"),
 }
 

@@ -22,6 +22,17 @@ class Settings:
     copy_to: str = setting("/proc/1/fd/1", "where a copy for `docker logs` goes; empty: nowhere")
     segment_bytes: int = setting(8 * 1024 * 1024, "size of a segment, 4096 to 1 GiB")
     spool_bytes_max: int = setting(2 * 1024**3, "what a program may keep in the spool, at least two segments")
+    store: Path = setting(Path("/var/lib/logship/store"), "folder of the collector's store")
+    listen: str = setting("127.0.0.1:4437", "HOST:PORT to accept connections on")
+    keep_bytes: int = setting(8 * 1024**3, "how much of the journal is kept; 0: all of it")
+    keep_days: int = setting(0, "for how many days what came is kept; 0: no bound")
+    tombstone_days: int = setting(90, "how long it is remembered that a stream has been removed")
+    journal_bytes_max: int = setting(0, "size of the journal beyond which nothing is taken; 0: no bound")
+    disk_free_min: int = setting(256 * 1024**2, "room on the disk below which nothing is taken")
+    append_bytes_max: int = setting(8 * 1024**2, "size of one append, encoded and decoded")
+    streams_max: int = setting(100_000, "how many streams there may be")
+    connections_max: int = setting(4096, "how many connections there may be")
+    allow_origin: str = setting("", "site whose pages may use the collector from a browser, or *; empty: none")
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str) -> None:

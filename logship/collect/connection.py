@@ -1,4 +1,4 @@
-"""Edge: one connection: uvicorn's HTTP protocol on httptools, with the bounds of PROTOCOL.md 10 that uvicorn has no knob for.
+"""Edge: one connection: uvicorn's HTTP protocol on httptools, with the bounds of PROTOCOL.md 10 it has no knob for.
 
 uvicorn does: parsing, keep-alive, pipelining, chunks, 100-continue, waiting for a reader that is slow to take its
 answer. Added here: the size and time of a head, the time of a body, a body in few large pieces, how much of all bodies
@@ -75,13 +75,13 @@ class Connection(HttpToolsProtocol):
             return
         if self._turned_away:
             self.transport.abort()
+        elif self.flow.read_paused:  # the client waits for us
+            self._deadline = now + self._gate.bounds.body_pause_seconds
         elif self._reading is Reading.HEAD:
             seconds = self._gate.bounds.head_seconds
             self._turn_away(Refusal(Code.BODY_TIMEOUT, f"the request's head was not whole within {seconds:g} s"))
         elif self._reading is Reading.BODY:
-            if self.flow.read_paused:  # it waits for us
-                self._deadline = now + self._gate.bounds.body_pause_seconds
-            elif self.cycle.response_complete:
+            if self.cycle.response_complete:
                 self.transport.close()
             else:
                 self._turn_away(Refusal(Code.BODY_TIMEOUT, "the body came too slowly; nothing was written; send less"))
@@ -213,7 +213,9 @@ class Connection(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         bound = self._gate.bounds.head_bytes_max
-        self._refusal = Refusal(Code.HEAD_TOO_LARGE, f"the request's head is larger than {bound} bytes; send fewer headers")
+        self._refusal = Refusal(
+            Code.HEAD_TOO_LARGE, f"the request's head is larger than {bound} bytes; send fewer headers"
+        )
 
     def _turn_away(self, refusal: Refusal) -> None:
         """Answer beside the app, and close once the client has had time to read it: a close while it is sending would

@@ -113,7 +113,7 @@ class Gate:
         return READ_BYTES_MAX if self.reading_bytes < self.bounds.reading_bytes_max else READ_BYTES_MIN
 
     def follow(self, wake: asyncio.Future[None]) -> Refusal | None:
-        """A reader that waits for more begins; ``wake`` is set when it must end. Half of the connections may be such."""
+        """A reader that waits for more begins; ``wake`` ends it. At most half of the connections may be such."""
         if len(self.live) >= self.connections_max // 2:
             reason = f"{len(self.live)} readers wait already, as many as may; read without live, or try again"
             return Refusal(Code.CONNECTIONS, reason)
