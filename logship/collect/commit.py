@@ -28,7 +28,7 @@ Outcome = Appended | Created | Deleted | Listed | Refusal | None
 Decide = Callable[[Draft], Admitted | Outcome]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bounds:
     """When to stop, in bytes: room left on the disk, size of the journal (None: no bound), of a segment, of a batch.
 
@@ -177,18 +177,16 @@ class Committer:
         """Begin a new segment when this one is full, or old; without room the old one grows on."""
         segment = self._disk.segments[-1]
         now_ms = self._now_ms()
-        old = (
-            now_ms - segment.oldest_ms > self._bounds.segment_seconds_max * 1000
-            and segment.newest_ms > segment.oldest_ms
-        )
-        if segment.end - segment.lsn < self._bounds.segment_bytes_max and not old:
+        old = now_ms - segment.begun_ms > self._bounds.segment_seconds_max * 1000
+        full = segment.end - segment.lsn >= self._bounds.segment_bytes_max
+        if segment.end == segment.checkpoint_end or not (full or old):
             return
         try:
             await self.in_writer(lambda: self._disk.rotate(first_frame(self._state, segment.end, now_ms)))
         except NoRoom:
             return
         fresh = self._disk.segments[-1]
-        fresh.oldest_ms = fresh.newest_ms = now_ms
+        fresh.checkpoint_end, fresh.begun_ms, fresh.newest_ms = fresh.end, now_ms, now_ms
         self._index.segment_lsn = fresh.lsn
 
     def _fail_all(self, jobs: Iterable[_Job]) -> None:

@@ -28,11 +28,15 @@ FILE_MODE = 0o640
 
 @dataclass(slots=True)
 class Segment:
-    """A file of the journal; its bytes are those from ``lsn`` to ``end``. ``newest_ms``: its newest frame's time."""
+    """A file of the journal: its bytes are those from ``lsn`` to ``end``, the first of them a checkpoint.
+
+    ``begun_ms`` is the checkpoint's time, ``newest_ms`` the newest frame's; both are what ``recover`` finds.
+    """
 
     lsn: int
     end: int
-    oldest_ms: int = 0
+    checkpoint_end: int = 0
+    begun_ms: int = 0
     newest_ms: int = 0
 
 

@@ -76,7 +76,8 @@ def _recover_last(disk: Disk, read: ReadAt, index: Index) -> Recovered:
 
 def _note(index: Index, segment: Segment, frame: Frame) -> None:
     entry = frame.entry
-    segment.oldest_ms = segment.oldest_ms or entry.time_ms
+    if frame.kind is Kind.CHECKPOINT:
+        segment.checkpoint_end, segment.begun_ms = frame.end, entry.time_ms
     segment.newest_ms = entry.time_ms
     index.add(frame.kind, entry.stream, entry.offset, entry.length, frame.lsn, frame.end - frame.lsn)
 

@@ -58,7 +58,7 @@ EXAMINED_INLINE_BYTES_MAX = 16 * 1024
 """Smaller bodies are examined at once: handing them to a thread would cost more than it saves."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """How a store is run: bounds of the disk, limits of requests, what is kept, the cache of decoded bytes."""
 
