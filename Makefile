@@ -6,7 +6,7 @@ UP := $(PYTHON) -m supervise.up
 DIR ?= evidence
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale down images evidence test ci-long lint unit e2e
+.PHONY: help up scale down images evidence test ci-long lint unit e2e conformance
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -40,3 +40,6 @@ unit: ## the tests that need no engine (ARGS="-k word" goes to pytest)
 
 e2e: ## the tests on real containers (ARGS likewise)
 	@$(UP) e2e
+
+conformance: ## the public suite of the Durable Streams protocol against the collector (needs Node and npm)
+	@.venv/bin/python tests/conformance/run.py

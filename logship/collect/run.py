@@ -1,7 +1,7 @@
 """Run: ``logship collect``: open the store, accept, keep what is to be kept, stop in order.
 
-Everything ends in order on SIGTERM and SIGINT: requests that run are answered (5 s at most), the rest is
-refused. When the disk fails, nothing more is taken and the process ends with 1: whoever starts it again makes it recover.
+Everything ends in order on SIGTERM and SIGINT: requests that run are answered (5 s at most), the rest is refused.
+When the disk fails, nothing more is taken and the process ends with 1: whoever starts it again makes it recover.
 """
 
 from __future__ import annotations
