@@ -8,6 +8,7 @@ from logship.commands import dispatch
 
 ROOMS: dict[str, tuple[str, str]] = {
     "collect": ("logship.collect.cli", "take appends over HTTP, make them durable, and serve them"),
+    "ship": ("logship.ship.cli", "bring what the spool keeps to the collector, each byte once"),
     "spool": ("logship.spool.cli", "take what programs write from their pipes and keep it in files"),
 }
 

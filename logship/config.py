@@ -33,6 +33,13 @@ class Settings:
     streams_max: int = setting(100_000, "how many streams there may be")
     connections_max: int = setting(4096, "how many connections there may be")
     allow_origin: str = setting("", "site whose pages may use the collector from a browser, or *; empty: none")
+    to: str = setting("http://collector:4437", "URL of the collector")
+    instance: str = setting(
+        "", "name of this container in the paths of its streams; empty: its compose number, or its id"
+    )
+    chunk_bytes_max: int = setting(1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")
+    drain_seconds: float = setting(3.0, "how long ship goes on sending after SIGTERM")
+    patience_seconds: float = setting(30.0, "how long `ship --once` waits without any progress")
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str) -> None:

@@ -26,6 +26,9 @@ CORES = {
     "logship/collect": [
         "admission", "draft", "index", "journal", "ledger", "payload", "recovery", "retention", "state", "stream",
     ],
+    "logship/ship": [
+        "backoff", "chain", "held", "http1", "outcome", "schedule", "sender", "states", "steps", "stream",
+    ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip

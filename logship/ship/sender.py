@@ -8,7 +8,7 @@ bytes, and sends from exactly that end. On any doubt it asks again (litestream's
 - A hole in the source ends the stream; the next one says what it continues and how much is lost between them.
 - A source that is shorter than its stream, or whose bytes differ, is no longer what is stored: a loss record, and a new
   stream. Of one that differs all that is held is offered: rather twice than not at all.
-- Whoever is fenced after a success stays away: two shippers never take turns.
+- Whoever is fenced after a success stays away for a minute, and says so: two shippers must not take turns.
 
 Left to others: the single actions (``steps``), doing what they ask for (``run``), when (``schedule``), names of streams
 (``chain``), the meaning of answers (``outcome``).
@@ -51,6 +51,13 @@ class Sender(Steps):
     def settled(self) -> bool:
         """Whether nothing is left to do until the source grows."""
         return not self.out and not self.unacknowledged and (self.state in _AT_REST or not self.held.any)
+
+    def reached(self, goal: int) -> bool:
+        """Whether nothing below the offset ``goal`` is left to do, and nothing at all of a source that has ended."""
+        first = self.held.first(self.position)
+        if self.out or (first is not None and first < goal):
+            return False
+        return self.state in _AT_REST or not self.held.any
 
     def looked(self, held: Held, now: float, chance: float) -> Commands:
         """The source was listed."""

@@ -1,4 +1,4 @@
-"""A collector in memory that keeps the rules of PROTOCOL.md a shipper depends on, and forgets nothing it was not told to.
+"""A collector in memory that keeps the rules of PROTOCOL.md that a shipper depends on.
 
 Written from the text, apart from ``logship.collect``, so that both sides are held to the text and not to each other.
 Answers go through the wire's header fields and back.

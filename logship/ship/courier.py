@@ -1,0 +1,118 @@
+"""Run: a thread that carries one request at a time to the collector and its answer back.
+
+Reading, compressing, hashing and sending release the interpreter, so two couriers keep two cores busy. A courier
+decides nothing: what it brings back goes to the sender that asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+
+from logship import zstd
+from logship.ship.chain import Link, parse_list
+from logship.ship.discover import SpoolSource
+from logship.ship.http1 import Reply
+from logship.ship.http_sink import Place, Sink, Unanswered
+from logship.ship.states import ListChain, Record, Request, Send
+from logship.values import Invalid
+from logship.wire.fields import Digest
+from logship.wire.replies import Answer, parse_answer
+from logship.wire.requests import Append, Create, Encoding, Look
+
+LIST_BYTES_MAX = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """``request`` of the sender ``key``, to be answered within ``seconds``; what it sends is read from ``source``."""
+
+    key: Hashable
+    request: Request
+    source: SpoolSource
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a job: an answer, or why there is none (``failure``: from outside, ``unread``: from the disk)."""
+
+    job: Job
+    answer: Answer | None = None
+    links: Mapping[str, Sequence[Link]] | None = None
+    size: int = 0
+    """Bytes of the source that went with the request."""
+    wire_bytes: int = 0
+    seconds: float = 0.0
+    failure: Unanswered | None = None
+    unread: str = ""
+
+
+class Courier(threading.Thread):
+    """Takes jobs until it is given None. A daemon: a stop does not wait for a name server."""
+
+    def __init__(self, place: Place, jobs: SimpleQueue[Job | None], results: SimpleQueue[Result | None]) -> None:
+        super().__init__(name="courier", daemon=True)
+        self._sink = Sink(place)
+        self._jobs = jobs
+        self._results = results
+
+    def run(self) -> None:
+        """Work."""
+        while (job := self._jobs.get()) is not None:
+            try:
+                result = self._carry(job)
+            except Unanswered as failure:
+                result = Result(job, failure=failure)
+            except OSError as error:
+                result = Result(job, unread=str(error.strerror or error))
+            self._results.put(result)
+            del job, result  # up to a MiB
+        self._sink.close()
+
+    def _carry(self, job: Job) -> Result:
+        request, begun = job.request, time.monotonic()
+        if isinstance(request, Send):
+            data = job.source.read(request.offset, request.size)
+            if not data:
+                return Result(job, unread="the bytes are gone")
+            body = zstd.compress(data)
+            digest = Digest("sha-256", hashlib.sha256(body).digest())
+            append = replace(request.append, encoding=Encoding.ZSTD, digests=(digest,))
+            reply = self._sink.exchange("POST", _stream(append.path), append.headers(), body, job.seconds)
+            seconds = time.monotonic() - begun
+            return Result(job, _answer(reply), size=len(data), wire_bytes=len(body), seconds=seconds)
+        if isinstance(request, ListChain):
+            target = f"/v1/streams?source.incarnation={request.incarnation}"
+            reply = self._sink.exchange("GET", target, (), None, job.seconds, LIST_BYTES_MAX)
+            links = parse_list(reply.body) if reply.status == 200 else {}
+            if isinstance(links, Invalid):
+                raise Unanswered(f"what GET /v1/streams answers {links.reason}")
+            return Result(job, _answer(reply), links)
+        return Result(job, _answer(self._plain(request, job.seconds)))
+
+    def _plain(self, request: Look | Create | Append | Record, seconds: float) -> Reply:
+        """A request without bytes of a source."""
+        if isinstance(request, Look):
+            return self._sink.exchange("HEAD", _stream(request.path), request.headers(), None, seconds)
+        if isinstance(request, Create):
+            return self._sink.exchange("PUT", _stream(request.path), request.headers(), b"", seconds)
+        if isinstance(request, Append):
+            return self._sink.exchange("POST", _stream(request.path), request.headers(), b"", seconds)
+        fields = {name: value for name, value in request.loss.fields().items() if value is not None}
+        body = json.dumps(fields).encode() + b"\n"
+        return self._sink.exchange("POST", "/v1/losses", [("Content-Type", "application/x-ndjson")], body, seconds)
+
+
+def _stream(path: str) -> str:
+    """The target of a stream; its path needs no escapes."""
+    return f"/v1/stream/{path}"
+
+
+def _answer(reply: Reply) -> Answer:
+    return parse_answer(reply.status, reply.headers)

@@ -1,0 +1,81 @@
+"""Edge: ship's own log: one flat JSON object a line on standard error.
+
+What a collector that is away could cause again and again is said once, then counted until it is over. What was moved
+is said once a minute at most, and only when it was much: a log that reported the shipping of itself would never end.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+from loguru import logger
+
+from logship.spool.layout import stamp
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+SUMMARY_SECONDS = 60.0
+SUMMARY_BYTES_MIN = 1024 * 1024
+
+
+class Log:
+    """Writes events to ``out``. A line that cannot be written is dropped: a log never stops shipping."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stderr
+        self._cause = ""  # of the trouble that goes on
+        self._failures = 0
+        self._since = 0.0
+        self._moved = {"appends": 0, "bytes": 0, "sent_bytes": 0}
+        self._summary_at = 0.0
+        logger.remove()
+        logger.add(self._write, level="DEBUG", format="{message}", catch=True)
+
+    def say(self, level: str, event: str, **fields: Any) -> None:
+        """One event; ``level`` is INFO, WARNING or ERROR; ``fields`` are JSON values."""
+        logger.bind(fields=fields).log(level, "{}", event)
+
+    def failed(self, cause: str, now: float) -> None:
+        """The collector could not be talked to: said when that begins, or when the cause becomes another."""
+        if not self._failures:
+            self._since = now
+        self._failures += 1
+        if cause != self._cause:
+            self._cause = cause
+            self.say("WARNING", "no answer", cause=cause, failures=self._failures)
+
+    def answered(self, now: float) -> None:
+        """The collector answers."""
+        if self._failures:
+            seconds = round(now - self._since, 1)
+            self.say("INFO", "answers again", failures=self._failures, seconds=seconds, last_cause=self._cause)
+            self._failures, self._cause = 0, ""
+
+    def moved(self, size: int, sent: int) -> None:
+        """An append of ``size`` bytes, ``sent`` on the wire, was taken."""
+        self._moved["appends"] += 1
+        self._moved["bytes"] += size
+        self._moved["sent_bytes"] += sent
+
+    def summary(self, now: float, behind_bytes: int) -> None:
+        """Once a minute, what was moved in it, if it was much."""
+        if now < self._summary_at:
+            return
+        self._summary_at = now + SUMMARY_SECONDS
+        if self._moved["bytes"] >= SUMMARY_BYTES_MIN or self._failures:
+            self.say("INFO", "shipped", **self._moved, behind_bytes=behind_bytes, failures=self._failures)
+            self._moved = dict.fromkeys(self._moved, 0)
+
+    def _write(self, message: Message) -> None:
+        record = message.record
+        words = {
+            "time": stamp(record["time"].timestamp()),
+            "level": record["level"].name.lower(),
+            "event": record["message"],
+            **record["extra"].get("fields", {}),
+        }
+        self._out.write(json.dumps(words, default=str) + "\n")
+        self._out.flush()

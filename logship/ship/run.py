@@ -1,0 +1,226 @@
+"""Run: one loop over sources, senders and two couriers. It keeps no state that it could not ask the collector for.
+
+Sources are looked at every 50 ms while something grows, every 200 ms else: that is also how long small lines are
+gathered before they go out together. Each turn of the loop takes the answers that came, looks, gives turns to senders,
+and notes acknowledgements for spool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from logship.ship.courier import Courier, Job, Result
+from logship.ship.discover import SpoolFolder
+from logship.ship.http_sink import Place
+from logship.ship.log import Log
+from logship.ship.schedule import IN_FLIGHT_MAX, Pace, Schedule
+from logship.ship.sources import Lane, Sources
+from logship.ship.states import Acknowledged, Command, Commands, ListChain, Prove, Say, Send, State
+
+BUSY_SECONDS = 0.05
+IDLE_SECONDS = 0.2
+BUSY_FOR_SECONDS = 1.0
+LEFT_TOLD_MAX = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to ship, where to, and how to end. Times in seconds, sizes in bytes."""
+
+    place: Place
+    spools: tuple[Path, ...]
+    instance: str = ""
+    once: bool = False
+    drain_seconds: float = 3.0
+    patience_seconds: float = 30.0
+    chunk_bytes_max: int = 1024 * 1024
+
+
+class Ship:
+    """The process. Raises Fault where it cannot begin."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._log = Log()
+        self._sources = Sources([SpoolFolder(path) for path in plan.spools], plan.instance, self._log.say)
+        self._schedule: Schedule[Lane] = Schedule()
+        self._pace = Pace(plan.chunk_bytes_max)
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._results: SimpleQueue[Result | None] = SimpleQueue()
+        self._in_flight = 0
+        self._listing: set[str] = set()  # incarnations whose list is asked for
+        self._absent = False  # the last failure: nobody is there
+        self._grew_at = self._progress_at = time.monotonic()
+        self._look_at = 0.0
+        self._stop_at: float | None = None
+        self._looked_for_stop = False
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT, or with ``once`` until all is acknowledged; the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        for _ in range(IN_FLIGHT_MAX):
+            Courier(self._plan.place, self._jobs, self._results).start()
+        place = f"http://{self._plan.place.authority}{self._plan.place.prefix}"
+        self._log.say("INFO", "started", to=place, spools=[str(path) for path in self._plan.spools])
+        while True:
+            self._take_results(time.monotonic())
+            now = time.monotonic()
+            if now >= self._look_at:
+                self._look(now)
+            for lane in self._sources.lanes.values():
+                self._perform(lane, lane.sender.tick(now, random.random()))
+            self._grant(now)
+            self._sources.note_acked(now)
+            self._log.summary(now, self._sources.behind_bytes)
+            status = self._status(now)
+            if status is not None:
+                self._sources.note_acked(now, all_now=True)
+                return status
+
+    def _stop(self, *_: object) -> None:
+        """SIGTERM, in the main thread, between two of its instructions."""
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + self._plan.drain_seconds
+            self._results.put(None)
+
+    def _take_results(self, now: float) -> None:
+        """Wait for what comes first, an answer or the next look, and take all answers there are."""
+        due = self._look_at
+        if now < self._schedule.held_until:
+            due = min(due, self._schedule.held_until)
+        seconds = max(0.0, due - now)
+        with contextlib.suppress(Empty):
+            result = self._results.get(timeout=seconds) if seconds else self._results.get_nowait()
+            while True:
+                if result is None:
+                    self._look_at = 0.0
+                else:
+                    self._take(result)
+                result = self._results.get_nowait()
+
+    def _take(self, result: Result) -> None:
+        lane, now, chance = self._lane(result.job), time.monotonic(), random.random()
+        self._in_flight -= 1
+        if isinstance(result.job.request, ListChain):
+            self._listing.discard(result.job.request.incarnation)
+        if result.failure is not None:
+            self._failed(result, now)
+            self._perform(lane, lane.sender.unanswered(result.failure.cause, now, chance))
+            for each in self._sources.lanes.values():
+                self._perform(each, each.sender.doubted(now, chance))
+            return
+        if result.answer is None:
+            self._perform(lane, lane.sender.unread(result.unread, now, chance))
+            return
+        answer = result.answer
+        if answer.limits is not None:
+            self._pace.limit(answer.limits.append_bytes_max)
+        if answer.status == 503:
+            self._schedule.failed(now, chance, answer.retry_after_seconds)
+            self._log.failed(f"503 {answer.code or ''}".strip(), now)
+            self._absent = False
+        else:
+            self._schedule.answered()
+            self._log.answered(now)
+        if isinstance(result.job.request, Send) and answer.status < 300:
+            self._pace.took(result.size, result.seconds)
+            self._log.moved(result.size, result.wire_bytes)
+            self._progress_at = now
+        links = result.links or {}
+        commands = lane.sender.answered(answer, now, chance, links.get(lane.source.program, ()), result.size)
+        self._perform(lane, commands)
+        if result.links is not None and answer.status == 200:
+            self._share(lane, result, now, chance)
+
+    def _share(self, asker: Lane, result: Result, now: float, chance: float) -> None:
+        """One list serves all sources of an incarnation that wait for it."""
+        for lane in self._sources.lanes.values():
+            same = lane.source.folder is asker.source.folder and lane is not asker
+            if same and lane.sender.state is State.LISTING and not lane.sender.out:
+                links = (result.links or {}).get(lane.source.program, ())
+                self._perform(lane, lane.sender.listed(links, now, chance))
+
+    def _failed(self, result: Result, now: float) -> None:
+        failure = result.failure
+        assert failure is not None
+        if failure.stale:
+            return
+        self._absent = failure.absent
+        self._schedule.failed(now, random.random())
+        self._log.failed(failure.cause, now)
+        if failure.slow and isinstance(result.job.request, Send):
+            self._pace.timed_out()
+
+    def _look(self, now: float) -> None:
+        stopping = self._stop_at is not None  # it may begin to stop at any instruction
+        for lane, held in self._sources.look(now, whole=stopping):
+            self._grew_at = now
+            self._perform(lane, lane.sender.looked(held, now, random.random()))
+        busy = now - self._grew_at < BUSY_FOR_SECONDS
+        self._look_at = now + (BUSY_SECONDS if busy else IDLE_SECONDS)
+        self._looked_for_stop = stopping
+
+    def _grant(self, now: float) -> None:
+        while True:
+            wanting = [lane for lane in self._sources.lanes.values() if lane.sender.want and not self._is_listed(lane)]
+            lane = self._schedule.pick(wanting, self._in_flight, now)
+            if lane is None:
+                return
+            self._perform(lane, lane.sender.granted(self._pace.chunk_bytes, now, random.random()))
+
+    def _is_listed(self, lane: Lane) -> bool:
+        return lane.sender.state is State.LISTING and lane.sender.origin.incarnation in self._listing
+
+    def _perform(self, lane: Lane, commands: Commands) -> None:
+        for command in commands:
+            self._perform_one(lane, command)
+
+    def _perform_one(self, lane: Lane, command: Command) -> None:
+        if isinstance(command, Say):
+            self._log.say("WARNING" if command.trouble else "INFO", command.event, text=command.text)
+        elif isinstance(command, Acknowledged):
+            lane.acked = command.offset
+        elif isinstance(command, Prove):
+            same = lane.source.has_digest(command.span, command.digest)
+            self._perform(lane, lane.sender.proved(same, time.monotonic(), random.random()))
+        else:
+            if isinstance(command, ListChain):
+                self._listing.add(command.incarnation)
+            size = command.size if isinstance(command, Send) else 0
+            self._in_flight += 1
+            self._jobs.put(Job(self._key(lane), command, lane.source, self._pace.timeout_seconds(size)))
+
+    def _key(self, lane: Lane) -> tuple[str, str]:
+        return lane.sender.origin.incarnation, lane.source.program
+
+    def _lane(self, job: Job) -> Lane:
+        key = job.key
+        assert isinstance(key, tuple)
+        return self._sources.lanes[key]
+
+    def _status(self, now: float) -> int | None:
+        """The exit status when it is time to end."""
+        if self._stop_at is not None:
+            settled = self._looked_for_stop and all(lane.sender.settled for lane in self._sources.lanes.values())
+            hopeless = self._absent and self._schedule.failures > 0
+            if settled or hopeless or now >= self._stop_at:
+                self._log.say("INFO", "stopped", behind_bytes=self._sources.behind_bytes)
+                return 0
+        elif self._plan.once:
+            left = [lane for lane in self._sources.lanes.values() if not lane.sender.reached(lane.goal or 0)]
+            if not left and not self._sources.waiting:
+                self._log.say("INFO", "done")
+                return 0
+            if now - self._progress_at > self._plan.patience_seconds:
+                told = {"/".join(self._key(lane)): lane.sender.unacknowledged for lane in left[:LEFT_TOLD_MAX]}
+                locked = [str(folder.path) for folder in self._sources.waiting]
+                self._log.say("ERROR", "left", bytes=told, locked_by_others=locked)
+                return 1
+        return None
