@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -170,12 +171,12 @@ STEPS = ("before write", "half written", "written", "synced", "published", "befo
 
 @dataclass
 class Power:
-    """Fails at a chosen step, and remembers what was durable then."""
+    """Fails at a chosen step, and remembers what was synced until then: the size of each file, by its inode."""
 
     random: Random
     step: str = ""
     countdown: int = 0
-    durable_end: int = 0
+    synced: dict[int, int] = field(default_factory=dict)
     watermarks: list[bytes] = field(default_factory=lambda: [b""])
 
     def reached(self, step: str) -> None:
@@ -204,7 +205,6 @@ class Power:
             self.reached("published")
 
         def publishing(disk: Disk) -> None:
-            self.durable_end = disk.end
             self.reached("synced")
             publish(disk)
             self.watermarks.append((disk.folder / "durable").read_bytes())
@@ -214,15 +214,26 @@ class Power:
             rotate(disk, first)
             self.reached("rotated")
 
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, self.noting(getattr(os, name)))
         for name, method in (("append", appending), ("sync", syncing), ("publish", publishing), ("rotate", rotating)):
             patch.setattr(Disk, name, method)
+
+    def noting(self, sync: Callable[[int], None]) -> Callable[[int], None]:
+        """A sync that remembers what it was for."""
+
+        def noted(file: int) -> None:
+            sync(file)
+            self.synced[os.fstat(file).st_ino] = os.fstat(file).st_size
+
+        return noted
 
     def lose(self, folder: Path) -> None:
         """Leave of the unsynced bytes what a power cut may leave: any length, any pages, any older watermark."""
         last = max((folder / "journal").iterdir())
         content = bytearray(last.read_bytes())
-        durable = max(0, self.durable_end - int(last.name))
-        kept = self.random.randint(durable, len(content)) if len(content) > durable else len(content)
+        durable = min(self.synced.get(last.stat().st_ino, 0), len(content))
+        kept = self.random.randint(durable, len(content))
         del content[kept:]
         for page in range(durable - durable % 512, len(content), 512):
             if self.random.random() < 0.3:
