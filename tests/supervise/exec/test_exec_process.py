@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -118,7 +119,9 @@ def test_the_program_gets_its_environment_limits_directory_and_umask(container: 
 def test_no_signal_is_ignored_or_blocked_for_the_program(container: Container) -> None:
     container.declare("/bin/grep", "-E", "Sig(Ign|Blk)", "/proc/self/status")
     assert container.run().returncode == 0
-    assert [line.split()[1].strip("0") for line in container.said().splitlines()] == ["", ""]
+    # Signals 32 and 33 are the C library's own: nobody can reset them, and what starts this test may ignore them.
+    valid = sum(1 << (number - 1) for number in signal.valid_signals())
+    assert [int(line.split()[1], 16) & valid for line in container.said().splitlines()] == [0, 0]
 
 
 def test_a_program_that_makes_its_output_nonblocking_keeps_that_to_itself(container: Container) -> None:
