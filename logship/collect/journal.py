@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Any
+from typing import NamedTuple
 
 import msgpack
 import xxhash
@@ -56,8 +55,7 @@ CLOSES = 2
 """Flag: the stream is closed with this frame."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """The meta of a frame. What does not apply has its default and is not written.
 
     ``offset`` and ``length`` are the body's place in the stream, in decoded bytes; ``previous`` the LSN of the stream's
@@ -91,17 +89,14 @@ _KEYS = {
     "content_type": "c",
     "source": "m",
 }
+_KINDS = {int(kind): kind for kind in Kind}
 _NAMES = {key: name for name, key in _KEYS.items()}
-_DEFAULTS = [(field.name, _KEYS[field.name], field.default) for field in fields(Entry)]
+_DEFAULTS = [(_KEYS[name], Entry._field_defaults.get(name)) for name in Entry._fields]
 
 
 def pack_entry(entry: Entry) -> bytes:
     """The meta of a frame as bytes."""
-    found = {}
-    for name, key, default in _DEFAULTS:
-        value = getattr(entry, name)
-        if value != default:
-            found[key] = value
+    found = {key: value for value, (key, default) in zip(entry, _DEFAULTS, strict=True) if value != default}
     packed: bytes = msgpack.packb(found)
     assert len(packed) <= META_BYTES_MAX
     return packed
@@ -110,14 +105,12 @@ def pack_entry(entry: Entry) -> bytes:
 def unpack_entry(meta: bytes) -> Entry:
     """The meta of a frame whose head checks. Raises ValueError for what this version does not know."""
     try:
-        found: dict[str, Any] = {_NAMES[key]: value for key, value in msgpack.unpackb(meta, use_list=False).items()}
-        return Entry(**found)
+        return Entry(**{_NAMES[key]: value for key, value in msgpack.unpackb(meta, use_list=False).items()})
     except (KeyError, TypeError, AttributeError, ValueError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"meta: {error!r}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame whose head and meta check. ``watermark``: the LSN below which all was durable when it was written."""
 
     lsn: int
@@ -169,6 +162,6 @@ def frame_at(read: ReadAt, lsn: int, end: int) -> Frame | Invalid:
     try:
         if zero or flags & ~(ZSTD | CLOSES):
             raise ValueError("flags not known")
-        return Frame(lsn, Kind(kind), flags, watermark, meta_bytes, body_bytes, body_check, unpack_entry(meta))
-    except ValueError as error:
+        return Frame(lsn, _KINDS[kind], flags, watermark, meta_bytes, body_bytes, body_check, unpack_entry(meta))
+    except (ValueError, KeyError) as error:
         return Foreign(f"the frame is of a version that this program does not know ({error})")
