@@ -129,7 +129,7 @@ class SpoolSource:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def has_digest(self, span: Span, digest: Digest) -> bool | None:
-        """Whether the bytes of ``span`` have this digest; None when they are not all there, or it is of another kind."""
+        """Whether the bytes of ``span`` have this digest; None when they are not all there."""
         reader = SpoolSource(self.folder, self.program)
         try:
             data = reader.read(span.offset, span.size)

@@ -23,6 +23,7 @@ ALIVE = "alive"
 LOSSES = "losses.jsonl"
 STARTS = "starts.jsonl"
 COPIED = "copied"
+ACKED = "acked"
 
 SEGMENT_MODE = 0o640
 FOLDER_MODE = 0o755

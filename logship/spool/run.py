@@ -19,18 +19,20 @@ from pathlib import Path
 
 from logship.config import Settings
 from logship.errors import Fault
-from logship.spool import streams
+from logship.spool import acked, streams
 from logship.spool.copy import Copy
 from logship.spool.drain import Drain
 from logship.spool.log import OWN, Log
 from logship.spool.losses import LossBook
-from logship.spool.ranges import Span, missing, over_budget
+from logship.spool.ranges import Span, missing, over_budget, without
 from logship.spool.segment import ActiveSegment, listed
 from logship.spool.sync import Syncer
 from logship.spool.watch import LOOK_SECONDS, Watch
 
 STOP_SECONDS = 2.0
 LOSS_SECONDS = 1.0
+ACKED_SECONDS = 5.0
+"""How often it is looked whether segments have been acknowledged, while there are some that may go then."""
 NAP_SECONDS = 0.002
 NAP_BYTES = 16 * 1024
 CLOSE_TURNS_SECONDS = 0.005
@@ -54,6 +56,7 @@ class Spool:
         self._copy: Copy | None = None
         self._armed: int | None = None  # the copy's target while epoll watches it
         self._losses_at: float | None = None
+        self._acked_at: float | None = None
         self._last_turn = 0.0
         self._epoll = select.epoll()
         self._epoll.register(self._watch.fileno(), select.EPOLLIN)
@@ -75,6 +78,10 @@ class Spool:
                 self._look(now)
             if self._losses_at is not None and now >= self._losses_at:
                 self._write_losses()
+            if self._acked_at is not None and now >= self._acked_at:
+                self._acked_at = None
+                for name in [*streams.folders(self._folder), OWN]:
+                    self._keep_budget(name)
             more = self._copy_turn(now)
 
     def _turn(self, timeout: float) -> set[int]:
@@ -164,7 +171,8 @@ class Spool:
             self._unopened.add(name)
             return
         self._unopened.discard(name)
-        lost = self._book.record(name, missing(listed(folder)), "found at start")
+        nowhere = without(missing(listed(folder)), [Span(0, acked.read(folder))])
+        lost = self._book.record(name, nowhere, "found at start")
         if lost:
             self._say("found lost", program=name, bytes=lost)
         self._drains[name] = Drain(name, pipe, stream, self._syncer, self._null)
@@ -185,9 +193,11 @@ class Spool:
         drain.close()
 
     def _keep_budget(self, name: str) -> int:
-        """Delete the oldest segments of a stream over its budget, each loss recorded first; the end of the stream."""
+        """Delete what is acknowledged, and over budget the oldest, each loss recorded first; the end of the stream."""
         folder = self._folder / name
-        found = listed(folder)
+        found = acked.delete(folder, listed(folder))
+        if found and self._acked_at is None and acked.deletable(found, found[-1].end):
+            self._acked_at = time.monotonic() + ACKED_SECONDS
         for segment in over_budget(found, self._settings.spool_bytes_max):
             self._book.record(name, [Span(segment.offset, segment.size)], "over budget")
             (folder / segment.name).unlink(missing_ok=True)
@@ -228,7 +238,7 @@ class Spool:
 
     def _timeout(self) -> float:
         """Seconds until something is due; -1: nothing is."""
-        due = [self._copy.deadline() if self._copy else None, self._losses_at]
+        due = [self._copy.deadline() if self._copy else None, self._losses_at, self._acked_at]
         now = time.monotonic()
         waits = [max(0.0, at - now) for at in due if at is not None]
         if self._watch.blind or self._unopened:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from logship.wire.refusal import Code, Refusal
+from tests.logship.ship.model import Kept
 from tests.logship.ship.server import CollectorServer
 from tests.logship.ship.spools import INCARNATION, Shipper, Spool, Writer, until
 
@@ -190,12 +191,10 @@ def test_one_stream_that_is_refused_leaves_the_others_going(
     process = shipper(server, spool)
     until(lambda: stored(server, "good") == b"1\n", "the other one is there")
     until(lambda: "parked" in process.events(), "the parked one is told")
-    assert "409 content-type" in str([line for line in process.said() if line["event"] == "parked"][0]["text"])
+    assert "409 content-type" in str(next(line for line in process.said() if line["event"] == "parked")["text"])
 
 
-def server_stream(content_type: str) -> object:
-    from tests.logship.ship.model import Kept
-
+def server_stream(content_type: str) -> Kept:
     return Kept(content_type, {"program": "bad", "incarnation": INCARNATION})
 
 
