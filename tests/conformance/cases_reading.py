@@ -1,0 +1,113 @@
+"""Wire cases: GET, HEAD, DELETE."""
+
+from __future__ import annotations
+
+from tests.conformance.case import BY_P, CLOSE, POST, PUT, PUT_TEXT, Ask, Case, offset
+
+READING = [
+    Case("read nothing", Ask("GET"), 404, "no-stream"),
+    Case(
+        "read from the beginning",
+        Ask("GET"),
+        200,
+        None,
+        {"Stream-Next-Offset": offset(5), "Stream-Up-To-Date": "true", "ETag": "*"},
+        (PUT, POST),
+        b"hello",
+    ),
+    Case("read from -1", Ask("GET", "~?offset=-1"), 200, before=(PUT, POST), body=b"hello"),
+    Case("read from the midst", Ask("GET", f"~?offset={offset(2)}"), 200, before=(PUT, POST), body=b"llo"),
+    Case(
+        "read at the end",
+        Ask("GET", f"~?offset={offset(5)}"),
+        200,
+        None,
+        {"Stream-Up-To-Date": "true", "Stream-Closed": None},
+        (PUT, POST),
+        b"",
+    ),
+    Case(
+        "read at the end of what is closed",
+        Ask("GET", f"~?offset={offset(5)}"),
+        200,
+        None,
+        {"Stream-Closed": "true"},
+        (PUT, POST, CLOSE),
+        b"",
+    ),
+    Case(
+        "read from now",
+        Ask("GET", "~?offset=now"),
+        200,
+        None,
+        {"Cache-Control": "no-store", "ETag": None, "Stream-Next-Offset": offset(5)},
+        (PUT, POST),
+        b"",
+    ),
+    Case(
+        "read beyond the end",
+        Ask("GET", f"~?offset={offset(6)}"),
+        400,
+        "bad-offset",
+        {"Stream-Next-Offset": offset(5)},
+        (PUT, POST),
+    ),
+    Case(
+        "read from no offset",
+        Ask("GET", "~?offset=five"),
+        400,
+        "bad-offset",
+        {"Stream-Next-Offset": offset(5)},
+        (PUT, POST),
+    ),
+    Case("read from an empty offset", Ask("GET", "~?offset="), 400, "bad-offset", before=(PUT,)),
+    Case("read from two offsets", Ask("GET", "~?offset=-1&offset=now"), 400, "bad-offset", before=(PUT,)),
+    Case("follow from nowhere", Ask("GET", "~?live=long-poll"), 400, "bad-offset", before=(PUT,)),
+    Case(
+        "follow in a way nobody knows", Ask("GET", "~?offset=-1&live=carrier-pigeon"), 400, "bad-offset", before=(PUT,)
+    ),
+    Case(
+        "long-poll with bytes there",
+        Ask("GET", "~?offset=-1&live=long-poll"),
+        200,
+        None,
+        {"Stream-Cursor": "*"},
+        (PUT, POST),
+        b"hello",
+    ),
+    Case(
+        "long-poll at the end of what is closed",
+        Ask("GET", "~?offset=now&live=long-poll"),
+        204,
+        None,
+        {"Stream-Closed": "true", "Stream-Up-To-Date": "true"},
+        (PUT, POST, CLOSE),
+    ),
+    Case(
+        "look",
+        Ask("HEAD"),
+        200,
+        None,
+        {"Stream-Next-Offset": offset(5), "Cache-Control": "no-store", "Logship-Limits": "*"},
+        (PUT, POST),
+    ),
+    Case(
+        "look at a producer",
+        Ask("HEAD", headers={"Producer-Id": "p"}),
+        200,
+        None,
+        {"Producer-Epoch": "1", "Producer-Seq": "0"},
+        (PUT, BY_P),
+    ),
+    Case("look at nothing", Ask("HEAD"), 404, "no-stream"),
+    Case("delete", Ask("DELETE"), 204, before=(PUT, POST)),
+    Case("delete nothing", Ask("DELETE"), 404, "no-stream"),
+    Case("what was deleted is gone", Ask("GET"), 404, "no-stream", before=(PUT, POST, Ask("DELETE"))),
+    Case(
+        "what was deleted may be made anew",
+        PUT_TEXT,
+        201,
+        before=(PUT, POST, Ask("DELETE")),
+        headers={"Stream-Next-Offset": offset(0)},
+    ),
+]
