@@ -23,11 +23,20 @@ SWEEP_SECONDS = 1.0
 class Server:
     """Serves ``app`` on ``sockets`` from ``start`` to ``stop``."""
 
-    def __init__(self, app: App, gate: Gate, limits: Limits, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        app: App,
+        gate: Gate,
+        limits: Limits,
+        sockets: list[socket.socket],
+        *,
+        sweep_seconds: float = SWEEP_SECONDS,
+    ) -> None:
         self._app = app
         self._gate = gate
         self._limits = limits
         self._sockets = sockets
+        self._sweep_seconds = sweep_seconds
         self._state = ServerState()
         self._config = uvicorn.Config(
             app,
@@ -78,7 +87,7 @@ class Server:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(self._sweep_seconds)
             self._date()
             self._gate.sweep(loop.time())
 
