@@ -345,7 +345,7 @@ def test_a_process_killed_at_any_moment_keeps_every_record_it_acknowledged(tmp_p
         async def check() -> None:
             async with opened(tmp_path) as store:
                 for path, newest in acked.items():
-                    await check_stream(store, path, newest)
+                    acked[path] = await check_stream(store, path, newest)
 
         run(check())
         print(f"life {life}: {acked}")
@@ -359,15 +359,19 @@ def note(acked: dict[StreamPath, int], line: bytes) -> None:
     acked[StreamPath(path)] = int(sequence)
 
 
-async def check_stream(store: Store, path: StreamPath, newest: int) -> None:
-    """All records from the first to the newest acknowledged, at most one more, each once."""
+async def check_stream(store: Store, path: StreamPath, newest: int) -> int:
+    """All records up to the newest acknowledged are there, at most one more, each once; the number of the last one.
+
+    The one more was durable, and its writer killed before it could say so.
+    """
     stream = store.stream(path)
     if stream is None:
         assert newest < 0
-        return
+        return -1
     producer = stream.producer("p")
     count = producer.sequence + 1 if producer else 0
     assert newest + 1 <= count <= newest + 2
     content = await store.read(path, 0, 1 << 40)
     assert not isinstance(content, Refusal)
     assert content == b"".join(record(path, sequence) for sequence in range(count))
+    return count - 1
