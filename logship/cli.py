@@ -10,6 +10,9 @@ ROOMS: dict[str, tuple[str, str]] = {
     "collect": ("logship.collect.cli", "take appends over HTTP, make them durable, and serve them"),
     "ship": ("logship.ship.cli", "bring what the spool keeps to the collector, each byte once"),
     "spool": ("logship.spool.cli", "take what programs write from their pipes and keep it in files"),
+    "view": ("logship.view.cli", "show what the collector keeps: web page and API for readers"),
+    "logs": ("logship.reading.cli", "print log lines of all containers, merged by time; follow them"),
+    "sources": ("logship.reading.cli", "list what is kept, a row a stream"),
 }
 
 

@@ -40,6 +40,9 @@ class Settings:
     chunk_bytes_max: int = setting(1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")
     drain_seconds: float = setting(3.0, "how long ship goes on sending after SIGTERM")
     patience_seconds: float = setting(30.0, "how long `ship --once` waits without any progress")
+    view_listen: str = setting("127.0.0.1:8080", "HOST:PORT on which the viewer is reached")
+    view_hosts: str = setting("", "names, with commas between, by which browsers may call the viewer, besides local ones")
+    url: str = setting("http://127.0.0.1:8080", "URL of the viewer")
 
 
 def add_options(parser: argparse.ArgumentParser, *names: str) -> None:

@@ -30,6 +30,8 @@ CORES = {
         "backoff", "chain", "held", "http1", "outcome", "schedule", "sender", "states", "steps", "stream",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
+    "logship/reading": ["output", "sources"],
+    "logship/view": ["blocks", "items", "lines", "merge", "moment", "query", "records", "select", "shown", "when"],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip
 

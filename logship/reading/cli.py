@@ -1,0 +1,130 @@
+"""The commands ``logship logs`` and ``logship sources``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from logship import config
+from logship.commands import Command
+from logship.errors import USAGE, Fault
+from logship.reading.client import Client, Lost
+from logship.reading.output import Form, Output
+from logship.reading.run import Reading
+from logship.reading.sources import table
+from logship.values import Invalid
+from logship.view.when import parse_moment
+
+LINES = 100
+LINES_FOLLOWING = 20
+
+_STATUS = (
+    "Exit status: 0 done; 1 failed on the way; 2 usage, or a TARGET that means nothing; 4 the viewer cannot be "
+    "reached; 130 interrupted; 141 the reader of a pipe went away."
+)
+
+
+def _configure_logs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="all, webapp, webapp/2, webapp:serf, 'web*:*', a stream's path; default all",
+    )
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="go on with what comes; goes on by itself after the viewer was gone"
+    )
+    parser.add_argument(
+        "-n",
+        "--tail",
+        metavar="N",
+        help=f"the last N lines that match, up to 10000, or all "
+        f"(default {LINES}; {LINES_FOLLOWING} with -f; all with --since or --until)",
+    )
+    parser.add_argument(
+        "-S",
+        "--since",
+        metavar="TIME",
+        help="lines from this time on: 10m, 2h30m, today, 'yesterday 17:30', 2026-11-23T20:15:01Z, @1795464901",
+    )
+    parser.add_argument("-U", "--until", metavar="TIME", help="lines before this time")
+    parser.add_argument("-g", "--grep", metavar="RE", help="lines that have this regular expression (of Python)")
+    parser.add_argument("-v", "--exclude", metavar="RE", help="lines that have it not")
+    parser.add_argument("-i", "--ignore-case", action="store_true", help="-g and -v regard no case")
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=[form.value for form in Form],
+        default="short",
+        help="short: local time, source, text; raw: the stored bytes; json: a record a line",
+    )
+    parser.add_argument("--no-color", action="store_true", help="no colours on a terminal, as with NO_COLOR")
+    config.add_options(parser, "url")
+    parser.epilog = (
+        "Lines of several streams are merged by time; while following, those that arrive within 150 ms. " + _STATUS
+    )  # fmt: skip
+
+
+def _logs(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    settings = config.load(options, environment)
+    terminal = sys.stdout.isatty()
+    form = Form(options.output)
+    asked = _asked(options, terminal and form is not Form.JSON)
+    colour = terminal and not options.no_color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    output = Output(form, terminal, colour, lambda time: time.astimezone())
+    return Reading(Client(settings.url), output, sys.stdout.buffer).run(asked, options.follow)
+
+
+def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]:
+    """The parameters of the question."""
+    count = options.tail
+    if count is None:
+        count = "all" if options.since or options.until else str(LINES_FOLLOWING if options.follow else LINES)
+    asked = [("q", target) for target in options.targets] + [("n", count), ("bytes", "4096" if terminal else "all")]
+    for name in ("grep", "exclude"):
+        if getattr(options, name):
+            asked.append((name, getattr(options, name)))
+    now = datetime.now()  # by the wall of whoever asks
+    for name in ("since", "until"):
+        said = getattr(options, name)
+        if said is not None:
+            moment = parse_moment(said, now, lambda local: round(local.timestamp() * 1000))
+            if isinstance(moment, Invalid):
+                raise Fault("understand", f"--{name}", moment.reason, status=USAGE)
+            asked.append((name, f"@{moment // 1000}.{moment % 1000:03}"))
+    if options.ignore_case:
+        asked.append(("i", "1"))
+    if options.follow:
+        asked.append(("follow", "1"))
+    return asked
+
+
+def _configure_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", choices=["table", "json"], default="table", help="a table, or a record a line"
+    )
+    config.add_options(parser, "url")
+    parser.epilog = _STATUS
+
+
+def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    client = Client(config.load(options, environment).url)
+    try:
+        records = [record for record in client.records("/api/sources") if record is not None]
+    except Lost as lost:
+        raise client.unreachable(str(lost)) from None
+    if options.output == "json":
+        for record in records:
+            print(json.dumps(record, separators=(",", ":")))
+    elif records:
+        print("\n".join(table(records, datetime.now(UTC))))
+    else:
+        print("no stream yet", file=sys.stderr)
+    sys.stdout.flush()
+    return 0
+
+
+COMMANDS = {"logs": Command(_configure_logs, _logs), "sources": Command(_configure_sources, _sources)}

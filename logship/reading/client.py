@@ -1,0 +1,93 @@
+"""Edge: questions to ``logship view`` over HTTP, answers as records, one by one.
+
+Left to others: what they mean (``output``), when to ask again (``run``).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from logship.errors import USAGE, Fault
+
+UNREACHABLE = 4
+"""Exit status when the viewer cannot be reached, or has no store to read."""
+SILENCE_SECONDS = 60.0
+"""The viewer says something each 15 s; longer silence is a lost connection."""
+RECORD_BYTES_MAX = 16 * 1024 * 1024
+
+Record = dict[str, Any]
+
+
+class Lost(Exception):
+    """The connection was lost; asking again may help."""
+
+
+class Replaced(Exception):
+    """The cursor is of another store than the one there is now."""
+
+
+class Client:
+    """Asks the viewer at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            hint = "give one like http://127.0.0.1:8080 by --url or LOGSHIP_URL"
+            raise Fault("ask the viewer at", url, "it is no URL of a viewer", hint, USAGE)
+        self.url = url
+        self._secure = parts.scheme == "https"
+        self._place = (parts.hostname, parts.port or (443 if self._secure else 80))
+        self._base = parts.path.rstrip("/")
+
+    def records(self, path: str, parameters: Sequence[tuple[str, str]] = ()) -> Iterator[Record | None]:
+        """The records of an answer; None for each empty line. Raises Lost, Replaced, and Fault for a refusal."""
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = kind(*self._place, timeout=SILENCE_SECONDS)
+        try:
+            try:
+                connection.request("GET", f"{self._base}{path}?{urlencode(parameters)}")
+                answer = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise Lost(_cause(error)) from None
+            if answer.status != 200:
+                raise self._refusal(answer.status, answer.read(65_536))
+            yield from self._lines(answer)
+        finally:
+            connection.close()
+
+    def unreachable(self, cause: str) -> Fault:
+        """What to say when the viewer does not answer."""
+        hint = "is `logship view` running, and is its port published? another address: --url or LOGSHIP_URL"
+        return Fault("reach the viewer at", self.url, cause, hint, UNREACHABLE)
+
+    def _lines(self, answer: http.client.HTTPResponse) -> Iterator[Record | None]:
+        while True:
+            try:
+                line = answer.readline(RECORD_BYTES_MAX)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise Lost(_cause(error)) from None
+            if not line:
+                return
+            if not line.endswith(b"\n"):
+                raise Lost("the answer was cut off")
+            yield json.loads(line) if line != b"\n" else None
+
+    def _refusal(self, status: int, body: bytes) -> Exception:
+        try:
+            said = json.loads(body)
+            code, text = str(said["error"]), str(said["text"])
+        except (ValueError, KeyError, TypeError):
+            code, text = "", body.decode("utf-8", "replace").strip()[:500] or f"it answered {status}"
+        if code == "bad-cursor":
+            return Replaced(text)
+        if status == 503:
+            return Fault("read from the viewer at", self.url, text, "", UNREACHABLE)
+        return Fault("ask the viewer at", self.url, text, "", USAGE if status in (400, 404, 414) else 1)
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

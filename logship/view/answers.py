@@ -1,0 +1,43 @@
+"""Edge: how answers are written: records a line, events, refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from logship.view.segments import NoStore
+
+NDJSON = "application/x-ndjson"
+
+
+class Refused(Exception):
+    """A request that cannot be answered: status, a word for programs, a sentence for people."""
+
+    def __init__(self, status: int, code: str, text: str) -> None:
+        super().__init__(text)
+        self.status, self.code, self.text = status, code, text
+
+
+def ndjson(found: Iterable[dict[str, Any]]) -> bytes:
+    """Records, one a line."""
+    return "".join(json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n" for one in found).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def event(name: str, identity: str | None, data: Any) -> bytes:
+    """A server-sent event; the one with an ``identity`` is where a client goes on after."""
+    head = f"id: {identity}\n" if identity is not None else ""
+    return f"event: {name}\n{head}data: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+
+
+def answer_refused(_: Request, error: Exception) -> Response:
+    """A refusal as JSON, one sentence."""
+    if isinstance(error, Refused):
+        return JSONResponse({"error": error.code, "text": error.text}, error.status)
+    code = "no-store" if isinstance(error, NoStore) else "damaged"
+    return JSONResponse({"error": code, "text": str(error)}, 503, {"retry-after": "1"})

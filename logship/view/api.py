@@ -1,0 +1,281 @@
+"""Edge: the HTTP API of the reading side. What it answers is told in docs/reading.md.
+
+    /api/logs          lines as JSON, one record a line; follow=1 goes on
+    /api/logs/live     the same as server-sent events, the id of an event is its cursor
+    /api/sources       one record a stream          /v1/streams, /v1/losses   as the collector answers them
+    /healthz           200 while there is a journal to read
+
+Work on files is done in a few threads, a step at a time: a reader who goes away stops his search at its next step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from logship.collect.stream import StreamState
+from logship.values import OFFSET_MAX, Invalid, parse_integer
+from logship.view import query, records
+from logship.view.answers import NDJSON, Refused, event, ndjson
+from logship.view.follow import Follower
+from logship.view.history import History
+from logship.view.items import Item, Skipped, TimedLine
+from logship.view.journal_reader import Damage, Journal, Picture
+from logship.view.query import Query
+from logship.view.segments import Gone, NoStore
+from logship.view.select import Slow, unknown
+
+STREAM_HEADERS = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
+THREADS = 4
+RECORDS_A_STEP = 500
+EVENT_RECORDS_MAX = 200
+SEARCH_HEARTBEAT_SECONDS = 5.0
+"""After which a search that finds nothing says that it is still there, with an empty line."""
+BEHIND_BYTES_MAX = 8 * 1024 * 1024
+"""How much journal a live page may be behind before it is skipped forward."""
+READERS_MAX = 256
+"""Who may follow at the same time."""
+
+Answer = TypeVar("Answer")
+
+
+class Api:
+    """Answers requests from the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.history = History(journal)
+        self.threads = ThreadPoolExecutor(THREADS, "read")
+        self.follower = Follower(self.history, self.threads)
+        self._readers = 0
+
+    # The routes.
+
+    async def logs(self, request: Request) -> Response:
+        """Lines, one record a line of the answer."""
+        asked = self.asked(request)
+        picture = await self.checked_picture(asked)
+        if asked.follow:
+            self._check_readers()
+        return StreamingResponse(_joined(self._lines(asked, picture)), media_type=NDJSON, headers=STREAM_HEADERS)
+
+    async def live(self, request: Request) -> Response:
+        """Lines as they come, as server-sent events."""
+        asked = self.asked(request)
+        last_id = request.headers.get("last-event-id")
+        picture = await self.checked_picture(asked)
+        start = picture.end if asked.cursor is None else asked.cursor
+        if last_id:
+            number = parse_integer(last_id)
+            if isinstance(number, Invalid):
+                raise Refused(400, "bad-cursor", f"Last-Event-ID {number.reason}")
+            start = number
+        _check_cursor(start, picture)
+        self._check_readers()
+        events = _joined(self._events(asked, start))
+        return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
+
+    async def streams(self, request: Request) -> Response:
+        """The list of streams, as the collector answers it."""
+        picture = await self.do(self.journal.picture)
+        prefix = request.query_params.get("prefix", "")
+        wanted = {key[7:]: value for key, value in request.query_params.items() if key.startswith("source.")}
+
+        def listed() -> list[dict[str, Any]]:
+            found = [
+                self._listing(picture.streams[path]) for path in sorted(picture.streams) if path.startswith(prefix)
+            ]
+            return [one for one in found if all(one["source"].get(key) == value for key, value in wanted.items())]
+
+        return Response(ndjson(await self.do(listed)), media_type=NDJSON)
+
+    async def losses(self, _: Request) -> Response:
+        """The ledger, as the collector answers it."""
+        picture = await self.do(self.journal.picture)
+        return Response(ndjson({**loss.fields(), "lsn": lsn} for lsn, loss in picture.losses), media_type=NDJSON)
+
+    async def sources(self, _: Request) -> Response:
+        """What is known of each stream, for people."""
+        return Response(ndjson(await self.do(self.source_records)), media_type=NDJSON)
+
+    async def health(self, _: Request) -> Response:
+        """Whether there is a journal to read."""
+        picture = await self.do(self.journal.picture)
+        return JSONResponse({"ok": True, "cursor": str(picture.end), "streams": len(picture.streams)})
+
+    # What they are made of.
+
+    def asked(self, request: Request) -> Query:
+        """The query of a request. Raises Refused."""
+        parameters: dict[str, list[str]] = {}
+        for name, value in request.query_params.multi_items():
+            parameters.setdefault(name, []).append(value)
+        found = query.parse(parameters, time.time_ns() // 1_000_000)
+        if isinstance(found, Invalid):
+            raise Refused(400, "bad-query", found.reason)
+        return found
+
+    async def checked_picture(self, asked: Query) -> Picture:
+        """The picture of now, in which all that the query names is there. Raises Refused."""
+        picture = await self.do(self.journal.picture)
+        text = unknown(asked.wanted.targets, picture.identities.values())
+        if text is not None:
+            raise Refused(404, "unknown-target", text)
+        for lsn in (asked.cursor, asked.at):
+            _check_cursor(lsn, picture)
+        return picture
+
+    async def last_records(self, asked: Query, picture: Picture) -> list[dict[str, Any]]:
+        """The records of the last lines, for the page. Raises Refused."""
+        found: list[dict[str, Any]] = []
+        try:
+            async for part in self._history_records(asked, picture):
+                found += part
+        except Slow as slow:
+            raise Refused(400, "slow-pattern", str(slow)) from None
+        return found
+
+    def source_records(self) -> list[dict[str, Any]]:
+        """A record a stream, sorted by place and program."""
+        picture = self.journal.picture()
+        lost: dict[str | None, list[Any]] = {}
+        for _, loss in picture.losses:
+            lost.setdefault(loss.stream, []).append(loss)
+        found = []
+        for path, stream in picture.streams.items():
+            identity = picture.identities[path]
+            mine = lost.get(path, [])
+            listing = self._listing(stream)
+            found.append({
+                "source": identity.label, "place": identity.place, "program": identity.program, "kind": identity.kind,
+                "stream": path, "bytes": stream.next_offset, "kept_bytes": stream.next_offset - listing["first_offset"],
+                "last_append": listing["last_append"], "closed": stream.closed, "retired": stream.retired,
+                "losses": len(mine), "lost_bytes": sum(loss.bytes or 0 for loss in mine),
+            })  # fmt: skip
+        return sorted(found, key=lambda one: (one["place"], one["program"] or "", one["stream"]))
+
+    def _listing(self, stream: StreamState) -> dict[str, Any]:
+        return stream.listing(self.journal.first_offset(stream))
+
+    def _check_readers(self) -> None:
+        if self._readers >= READERS_MAX:
+            raise Refused(503, "readers", f"{READERS_MAX} readers follow already; close one")
+
+    async def _lines(self, asked: Query, picture: Picture) -> AsyncIterator[bytes]:
+        """The body of ``/api/logs``: begin, lines and marks, a cursor; then, if asked, what comes."""
+        end = picture.end if asked.at is None else asked.at
+        yield ndjson([{"type": "begin", "at": str(end)}])
+        if asked.cursor is None:
+            told = time.monotonic()
+            async for part in self._history_records(asked, picture):
+                if part or time.monotonic() - told > SEARCH_HEARTBEAT_SECONDS:
+                    told = time.monotonic()
+                    yield ndjson(part) or b"\n"
+            at = end
+        else:
+            at = asked.cursor
+            bound = Picture(end, picture.streams, picture.identities, picture.losses)
+            while at < end and not asked.follow:
+                batch = await self.do(partial(self.history.batch, bound, asked.wanted, at))
+                yield ndjson(await self._made(asked, picture, batch.items))
+                at = batch.end
+        yield ndjson([records.cursor(at)])
+        if asked.follow:
+            async for part in self._coming(asked, at, None):
+                yield ndjson(part) if part else b"\n"
+
+    async def _events(self, asked: Query, start: int) -> AsyncIterator[bytes]:
+        """The body of ``/api/logs/live``: events of up to EVENT_RECORDS_MAX records; a batch's last one has an id."""
+        yield b"retry: 1000\n\n: live\n\n"
+        async for part in self._coming(asked, start, BEHIND_BYTES_MAX):
+            if not part:
+                yield b": still here\n\n"
+                continue
+            *items, mark = part
+            if items and items[0]["type"] == "gap":
+                yield event("gap", mark["cursor"], items[0])
+                continue
+            pieces = [items[at : at + EVENT_RECORDS_MAX] for at in range(0, len(items), EVENT_RECORDS_MAX)] or [[]]
+            for piece in pieces[:-1]:
+                yield event("lines", None, piece)
+            if items:
+                yield event("lines", mark["cursor"], pieces[-1])
+            else:
+                yield event("at", mark["cursor"], None)
+
+    async def _coming(self, asked: Query, start: int, behind_max: int | None) -> AsyncIterator[list[dict[str, Any]]]:
+        """Records of what comes, each batch with its cursor last; an empty list when nothing came for a while."""
+        self._readers += 1
+        try:
+            async for found in self.follower.batches(asked.wanted, start, behind_max):
+                if found is None:
+                    yield []
+                    continue
+                picture, batch = found
+                if isinstance(batch, Skipped):
+                    yield [*([records.gap(batch)] if batch.lines else []), records.cursor(batch.end)]
+                    continue
+                made = await self._made(asked, picture, batch.items)
+                yield [*made, records.cursor(batch.end)]
+        finally:
+            self._readers -= 1
+
+    async def _history_records(self, asked: Query, picture: Picture) -> AsyncIterator[list[dict[str, Any]]]:
+        end = picture.end if asked.at is None else asked.at
+        with_open = not asked.follow and asked.at is None
+        steps: Iterator[Item | list[Item] | None]
+        if asked.count is None:
+            steps = self.history.everything(picture, asked.wanted, end, with_open=with_open)
+        else:
+            steps = self.history.tail(picture, asked.wanted, asked.count, end, with_open=with_open)
+        while True:
+            found = await self.do(lambda: list(islice(steps, RECORDS_A_STEP if asked.count is None else 1)))
+            if not found:
+                return
+            items: list[Item] = []
+            for one in found:
+                if isinstance(one, list):
+                    items += one
+                elif one is not None:
+                    items.append(one)
+            if not items:
+                yield []
+            for at in range(0, len(items), RECORDS_A_STEP):
+                yield await self._made(asked, picture, items[at : at + RECORDS_A_STEP])
+
+    async def _made(self, asked: Query, picture: Picture, items: list[Item]) -> list[dict[str, Any]]:
+        made = records.Records(picture.identities, asked.bytes_max, asked.shown, self._whole)
+        return await self.do(lambda: [made.of(item) for item in items])
+
+    def _whole(self, item: TimedLine) -> bytes:
+        try:
+            return self.history.windows.whole(item.line, item.size)
+        except (Gone, Damage):
+            return item.line.data
+
+    async def do(self, work: Callable[[], Answer]) -> Answer:
+        """Do work on files in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+
+def _check_cursor(lsn: int | None, picture: Picture) -> None:
+    if lsn is not None and not 0 <= lsn <= min(picture.end, OFFSET_MAX):
+        text = f"the cursor {lsn} lies beyond the journal's end {picture.end}: is this another store?"
+        raise Refused(409, "bad-cursor", text)
+
+
+async def _joined(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The parts of an answer; what goes wrong in the midst of it is its last record."""
+    try:
+        async for part in parts:
+            yield part
+    except (Slow, NoStore, Damage, Gone) as error:
+        yield b"\n" + ndjson([{"type": "error", "text": str(error)}])

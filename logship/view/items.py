@@ -1,0 +1,97 @@
+"""Core: what a reading is made of, in one order: lines with their time, and marks between them.
+
+A mark stands where something happened to a stream: its program was started, bytes are lost, or cannot be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from logship.values import Invalid, Loss, parse_time
+from logship.view.lines import Line
+
+START = "start"
+LOSS = "loss"
+DAMAGE = "damage"
+
+
+@dataclass(frozen=True, slots=True)
+class TimedLine:
+    """A line and when it was written.
+
+    ``line.data`` may be only its beginning: ``size`` is all of it, ``terminator`` its own.
+    """
+
+    time_ms: int
+    line: Line
+    size: int
+    terminator: bytes
+
+    @property
+    def stream(self) -> str:
+        """Whose it is."""
+        return self.line.stream
+
+    @property
+    def offset(self) -> int:
+        """Where it begins."""
+        return self.line.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What happened at ``offset`` of ``stream``. ``text`` says it whole; ``bytes`` is None where nobody knows."""
+
+    time_ms: int
+    stream: str
+    offset: int
+    what: str
+    text: str
+    lsn: int
+    bytes: int | None = None
+
+
+Item = TimedLine | Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What completed from LSN ``start`` to ``end``, in order."""
+
+    start: int
+    end: int
+    items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What a reader that fell behind is not sent: exactly so many lines, from LSN ``start`` to ``end``."""
+
+    start: int
+    end: int
+    lines: int
+
+
+def loss_mark(lsn: int, loss: Loss, recorded_ms: int) -> Mark:
+    """The mark of a loss record; its time is that of the loss where it says one."""
+    time_ms = recorded_ms
+    for said in (loss.to_time, loss.from_time):
+        moment = parse_time(said or "")
+        if not isinstance(moment, Invalid):
+            time_ms = min(recorded_ms, round(moment.timestamp() * 1000))
+            break
+    if loss.bytes is not None:
+        what = f"{loss.bytes:,} bytes are lost"
+    elif loss.count is not None:
+        what = f"{loss.count:,} {loss.unit or 'units'} are lost"
+    else:
+        what = "something is lost, nobody knows how much"
+    why = "; ".join(part for part in (loss.reason, loss.how) if part)
+    return Mark(time_ms, loss.stream or "", loss.offset or 0, LOSS, f"{what}: {why}" if why else what, lsn, loss.bytes)
+
+
+def start_mark(stream: str, offset: int, said: str, lsn: int, received_ms: int) -> Mark:
+    """The mark of a program's start."""
+    moment = parse_time(said)
+    time_ms = received_ms if isinstance(moment, Invalid) else min(received_ms, round(moment.timestamp() * 1000))
+    return Mark(time_ms, stream, offset, START, "the program was started", lsn)

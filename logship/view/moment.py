@@ -1,0 +1,129 @@
+"""Core: when a line was written: its own time, else that of the line before it in its stream, else its receipt.
+
+Each kind of log says its time in its own way; one without a zone is taken for UTC, which is what containers run in.
+An own time more than a day off the receipt is not believed, and none lies after the receipt (a clock that is ahead is
+set back to it): so what was received by some moment was written by it, and a reading backwards in the order of receipt
+knows when it has seen enough. All times are whole milliseconds since 1970.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from logship.view.lines import Line
+
+DAY_MS = 24 * 3600 * 1000
+LOOKED_AT_BYTES = 512
+"""Where in a line its time is looked for: one that comes later is a word, not a stamp."""
+INHERITED_BYTES_MAX = 65_536
+"""A line farther than this from the last one with a time does not take that one's: then the receipt is nearer."""
+
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"), start=1
+    )
+}
+_HAPROXY = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d{4}))?\]")
+_STAMP = re.compile(
+    rb"[ \t]*(?:<\d{1,3}>1? ?)?\[?(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
+    rb" ?([Zz]|[+-]\d\d:?\d\d)?(?!\d)"
+)
+_SYSLOG = re.compile(rb"(?:<\d{1,3}>)?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d) ")
+_JSON = re.compile(
+    rb'"(?:time|ts|timestamp|@timestamp)"\s*:\s*(?:"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?'
+    rb' ?([Zz]|[+-]\d\d:?\d\d)?"|(\d{10,13})(?:\.(\d{1,9}))?[,}\s])'
+)
+
+
+def own_ms(text: bytes, received_ms: int) -> int | None:
+    """The time a line says of itself, None when it says none that can be believed."""
+    head = text[:LOOKED_AT_BYTES]
+    if head.startswith(b"{"):
+        found = _json_ms(head)
+    else:
+        found = _stamp_ms(head) or _haproxy_ms(head) or _syslog_ms(head, received_ms)
+    if found is None or abs(found - received_ms) > DAY_MS:
+        return None
+    return min(found, received_ms)
+
+
+def _stamp_ms(head: bytes) -> int | None:
+    match = _STAMP.match(head)
+    return _ms(*match.groups()) if match else None
+
+
+def _haproxy_ms(head: bytes) -> int | None:
+    match = _HAPROXY.search(head)
+    if match is None or match[2] not in _MONTHS:
+        return None
+    return _ms(match[3], b"%02d" % _MONTHS[match[2]], match[1], match[4], match[5], match[6])
+
+
+def _syslog_ms(head: bytes, received_ms: int) -> int | None:
+    """A stamp without a year: the year that brings it nearest to the receipt."""
+    match = _SYSLOG.match(head)
+    if match is None or match[1] not in _MONTHS:
+        return None
+    year = datetime.fromtimestamp(received_ms / 1000, UTC).year
+    tried = (
+        _ms(b"%d" % one, b"%02d" % _MONTHS[match[1]], b"%02d" % int(match[2]), match[3], None, None)
+        for one in (year - 1, year, year + 1)
+    )
+    return min((ms for ms in tried if ms is not None), key=lambda ms: abs(ms - received_ms), default=None)
+
+
+def _json_ms(head: bytes) -> int | None:
+    match = _JSON.search(head)
+    if match is None:
+        return None
+    year, month, day, clock, fraction, zone, number, decimals = match.groups()
+    if number is None:
+        return _ms(year, month, day, clock, fraction, zone)
+    return int(number) if len(number) == 13 else int(number) * 1000 + _fraction_ms(decimals)
+
+
+def _ms(year: bytes, month: bytes, day: bytes, clock: bytes, fraction: bytes | None, zone: bytes | None) -> int | None:
+    try:
+        minute = _minute_ms(year, month, day, clock[:5], zone or b"")
+    except ValueError:
+        return None
+    second = int(clock[6:])
+    return None if second > 60 else minute + second * 1000 + _fraction_ms(fraction)
+
+
+def _fraction_ms(digits: bytes | None) -> int:
+    return int((digits or b"0")[:3].ljust(3, b"0"))
+
+
+@lru_cache(maxsize=1024)
+def _minute_ms(year: bytes, month: bytes, day: bytes, clock: bytes, zone: bytes) -> int:
+    """The beginning of a minute; lines come many to one. Raises ValueError for a day that is none."""
+    moment = datetime(int(year), int(month), int(day), int(clock[:2]), int(clock[3:5]), tzinfo=UTC)
+    if len(zone) > 1:
+        ahead = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+        moment += ahead if zone.startswith(b"-") else -ahead
+    return round(moment.timestamp() * 1000)
+
+
+class Times:
+    """The times of a stream's lines, given in order. ``earlier``: offset and own time of one before them."""
+
+    def __init__(self, earlier: tuple[int, int] | None = None) -> None:
+        self._last = earlier
+
+    def forget(self) -> None:
+        """The program was started anew: what comes next has nothing to do with what was before."""
+        self._last = None
+
+    def of(self, line: Line) -> int:
+        """When ``line`` was written."""
+        found = own_ms(line.data, line.received_ms)
+        if found is not None:
+            self._last = (line.offset, found)
+            return found
+        if self._last is not None and line.offset - self._last[0] <= INHERITED_BYTES_MAX:
+            return min(self._last[1], line.received_ms)
+        return line.received_ms

@@ -1,0 +1,98 @@
+"""Edge: the web page: the last lines as a plain table, made on the server; ``web/static/logs.js`` makes it live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from logship.view.answers import Refused
+from logship.view.api import Api
+from logship.view.journal_reader import Damage
+from logship.view.segments import NoStore
+
+WEB = Path(__file__).parent / "web"
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+COUNTS = ("50", "200", "1000", "5000")
+RANGES = (("", "any time"), ("5m", "5 minutes ago"), ("1h", "1 hour ago"), ("1d", "1 day ago"), ("7d", "7 days ago"))
+FIELDS = ("q", "grep", "since", "n")
+
+
+class Page:
+    """Renders the page, and gives its style sheet and script, which are read once."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._files = {path.name: path.read_bytes() for path in (WEB / "static").iterdir() if path.suffix in _TYPES}
+        self._version = sha256(b"".join(self._files[name] for name in sorted(self._files))).hexdigest()[:12]
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(WEB / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
+        )
+        self._template = environment.get_template("logs.html.j2")
+
+    async def root(self, _: Request) -> Response:
+        """``/`` is the page of lines."""
+        return RedirectResponse("/logs", 307)
+
+    async def static(self, request: Request) -> Response:
+        """A file of the page. Its address changes with its content, so it may be kept for ever."""
+        name = request.path_params["name"]
+        content = self._files.get(name)
+        if content is None:
+            return PlainTextResponse("no such file\n", 404)
+        kept = "public, max-age=31536000, immutable" if request.query_params.get("v") == self._version else "no-cache"
+        return Response(content, media_type=_TYPES[Path(name).suffix], headers={"cache-control": kept})
+
+    async def logs(self, request: Request) -> Response:
+        """The page of lines."""
+        said = {name: " ".join(request.query_params.getlist(name)).strip() for name in FIELDS}
+        rows: list[dict[str, Any]] = []
+        places: list[str] = []
+        fault, status, cursor = "", 200, ""
+        try:
+            asked = self._api.asked(request)
+            picture = await self._api.checked_picture(asked)
+            cursor = str(picture.end)
+            shown = type(asked)(asked.wanted, asked.count, True, None, picture.end, asked.bytes_max, True)
+            places = sorted({identity.place for identity in picture.identities.values()})
+            rows = await self._api.last_records(shown, picture)
+        except Refused as refused:
+            fault, status = refused.text, refused.status
+        except (NoStore, Damage) as error:
+            fault, status = str(error), 503
+        # The form has few ranges and counts; one from elsewhere in the address is kept among them.
+        counts = [*COUNTS] if said["n"] in ("", *COUNTS) else [*COUNTS, said["n"]]
+        ranges = [*RANGES] if said["since"] in dict(RANGES) else [*RANGES, (said["since"], said["since"])]
+        text = self._template.render(
+            rows=[{"left_out": 0, "flags": (), **row, "clock": clock(row["time"]), "id": address(row)} for row in rows],
+            said={**said, "n": said["n"] or "200"}, ignore_case=request.query_params.get("i") == "1", places=places,
+            counts=counts, ranges=ranges, fault=fault, cursor=cursor, version=self._version,
+            made=datetime.now(UTC).strftime("%H:%M:%S"), with_place=self._with_place(said),
+        )  # fmt: skip
+        return HTMLResponse(text, status, {"cache-control": "no-store"})
+
+    def _with_place(self, said: dict[str, str]) -> Any:
+        def address_of(place: str) -> str:
+            fields: Sequence[tuple[str, str]] = [(name, value) for name, value in said.items() if value and name != "q"]
+            return "/logs?" + urlencode([("q", place), *fields])
+
+        return address_of
+
+
+def clock(stamp: str) -> str:
+    """``Nov 23 21:58:24.799`` of an RFC 3339 time in UTC."""
+    moment = datetime.fromisoformat(stamp)
+    return moment.strftime("%b %d %H:%M:%S.") + f"{moment.microsecond // 1000:03}"
+
+
+def address(row: dict[str, Any]) -> str:
+    """The address of a row, as the id of its element: the same for a line whenever it is shown."""
+    what = f".{row['what']}" if row["type"] == "mark" else ""
+    return f"L{row['stream']}@{row['offset']}{what}"

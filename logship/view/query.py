@@ -1,0 +1,111 @@
+"""Core: the parameters of a reading, as ``/api/logs``, ``/api/logs/live`` and the page take them, checked.
+
+q        TARGETs, with spaces or commas between; may be repeated; none: all
+grep     a pattern lines must have      exclude  one they must not      i=1  both without regard to case
+since    a time, as 10m or RFC 3339     until    a time                 a day in words is one in UTC
+n        the last N lines, or all       follow=1 and go on
+cursor   go on after this LSN instead   at       end at this LSN instead of now
+bytes    at most so many of a line, or all       shown=1  text made harmless, as the page shows it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from logship.values import OFFSET_MAX, Invalid
+from logship.view.lines import LINE_BYTES_MAX
+from logship.view.select import Wanted, parse_pattern, parse_targets
+from logship.view.when import parse_moment
+
+KNOWN = frozenset(
+    {"q", "grep", "exclude", "i", "since", "until", "n", "follow", "cursor", "at", "bytes", "shown", "live"}
+)
+COUNT_DEFAULT = 200
+LINES_MAX = 10_000
+"""The most that can be asked for as the last lines; all of them have no such bound."""
+LINE_BYTES_DEFAULT = 4096
+ON = frozenset({"1", "true", "on", "yes"})
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A reading that was asked for. ``count`` None: all lines. ``bytes_max``: of a line."""
+
+    wanted: Wanted
+    count: int | None = COUNT_DEFAULT
+    follow: bool = False
+    cursor: int | None = None
+    at: int | None = None
+    bytes_max: int = LINE_BYTES_DEFAULT
+    shown: bool = False
+
+
+def parse(parameters: Mapping[str, Sequence[str]], now_ms: int) -> Query | Invalid:
+    """The query that the parameters of a request make."""
+    strange = sorted(parameters.keys() - KNOWN)
+    if strange:
+        return Invalid(f"no parameter is called {strange[0][:40]!r}; there are: {', '.join(sorted(KNOWN))}")
+    repeated = sorted(name for name, values in parameters.items() if name != "q" and len(values) > 1)
+    if repeated:
+        return Invalid(f"{repeated[0]} is said more than once")
+    one = {name: values[0].strip() for name, values in parameters.items() if values and values[0].strip()}
+    wanted = _wanted(parameters.get("q", ()), one, now_ms)
+    if isinstance(wanted, Invalid):
+        return wanted
+    count = _number("n", one.get("n", str(COUNT_DEFAULT)), LINES_MAX, all_is=None)
+    bytes_max = _number("bytes", one.get("bytes", str(LINE_BYTES_DEFAULT)), LINE_BYTES_MAX, all_is=LINE_BYTES_MAX)
+    cursor = _number("cursor", one["cursor"], OFFSET_MAX) if "cursor" in one else None
+    at = _number("at", one["at"], OFFSET_MAX) if "at" in one else None
+    for value in (count, bytes_max, cursor, at):
+        if isinstance(value, Invalid):
+            return value
+    assert not isinstance(count, Invalid)
+    assert isinstance(bytes_max, int)
+    assert not isinstance(cursor, Invalid)
+    assert not isinstance(at, Invalid)
+    follow = one.get("follow") in ON
+    if follow and at is not None and cursor is not None:
+        return Invalid("a reading from cursor to at has an end: it cannot follow")
+    if follow and wanted.until_ms is not None:
+        return Invalid("a reading that ends at `until` cannot follow")
+    return Query(wanted, count, follow, cursor, at, bytes_max, one.get("shown") in ON)
+
+
+def _wanted(targets_said: Sequence[str], one: Mapping[str, str], now_ms: int) -> Wanted | Invalid:
+    targets = parse_targets(targets_said)
+    if isinstance(targets, Invalid):
+        return targets
+    patterns = {}
+    for name in ("grep", "exclude"):
+        if name in one:
+            pattern = parse_pattern(one[name], one.get("i") in ON)
+            if isinstance(pattern, Invalid):
+                return pattern
+            patterns[name] = pattern
+    now = datetime.fromtimestamp(now_ms / 1000, UTC).replace(tzinfo=None)
+    times = {}
+    for name in ("since", "until"):
+        if name in one:
+            moment = parse_moment(one[name], now, _utc_ms)
+            if isinstance(moment, Invalid):
+                return moment
+            times[name] = moment
+    return Wanted(tuple(targets), patterns.get("grep"), patterns.get("exclude"), times.get("since"), times.get("until"))
+
+
+def _utc_ms(moment: datetime) -> int:
+    return round(moment.replace(tzinfo=UTC).timestamp() * 1000)
+
+
+_NO = object()
+
+
+def _number(name: str, text: str, most: int, all_is: object = _NO) -> int | Invalid | None:
+    if text == "all" and all_is is not _NO:
+        assert all_is is None or isinstance(all_is, int)
+        return all_is
+    if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= most:
+        return int(text)
+    return Invalid(f"{name} is a whole number up to {most}" + ("" if all_is is _NO else ", or all"))

@@ -1,0 +1,101 @@
+"""Core: lines, marks and what else a reader is told, as the JSON records of the API (docs/reading.md).
+
+Left to others: which ones (``history``), how they travel (``api``).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from zlib import crc32
+
+from logship.view.items import Item, Mark, Skipped, TimedLine
+from logship.view.lines import CUT, OPEN, PART, TORN
+from logship.view.select import Identity, identify
+from logship.view.shown import harmless, shown
+
+HUES = 24
+"""Colours of containers, as in the style sheet."""
+
+_FLAGS = ((TORN, "torn"), (PART, "part"), (CUT, "cut"), (OPEN, "open"))
+
+
+def stamp(time_ms: int) -> str:
+    """RFC 3339 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Records:
+    """Makes the records of one answer. ``whole`` reads all bytes of a line of which the beginning is held."""
+
+    def __init__(
+        self,
+        identities: Mapping[str, Identity],
+        bytes_max: int,
+        in_words: bool,
+        whole: Callable[[TimedLine], bytes],
+    ) -> None:
+        self._identities = identities
+        self._bytes_max = bytes_max
+        self._in_words = in_words
+        self._whole = whole
+
+    def of(self, item: Item) -> dict[str, Any]:
+        """The record of a line or a mark."""
+        identity = self._identities.get(item.stream) or identify(item.stream, {})
+        record: dict[str, Any] = {
+            "type": "mark" if isinstance(item, Mark) else "line",
+            "time": stamp(item.time_ms),
+            "stream": item.stream,
+            "offset": item.offset,
+            "place": identity.place,
+            "program": identity.program or ("" if "/" not in item.stream else item.stream.partition("/")[2]),
+        }
+        if self._in_words:
+            record["hue"] = hue(identity.place)
+        if isinstance(item, Mark):
+            text = harmless(item.text) if self._in_words else item.text
+            return {**record, "lsn": item.lsn, "what": item.what, "text": text, "bytes": item.bytes}
+        line = item.line
+        record["lsn"] = line.lsn
+        text_bytes = item.size - len(item.terminator)
+        if self._in_words:
+            record["text"], left_out = shown(line.data[:text_bytes], self._bytes_max)
+            left_out = text_bytes - (min(len(line.data), text_bytes) - left_out)
+        else:
+            data = line.data
+            if min(text_bytes, self._bytes_max) > len(data):
+                data = self._whole(item)
+            data = data[: min(text_bytes, self._bytes_max)]
+            left_out = text_bytes - len(data)
+            try:
+                record["text"] = data.decode()
+            except UnicodeDecodeError:
+                record["base64"] = base64.b64encode(data).decode()
+            record["end"] = item.terminator.decode()
+        if left_out:
+            record["left_out"] = left_out
+        flags = [name for flag, name in _FLAGS if line.flags & flag]
+        if flags:
+            record["flags"] = flags
+        return record
+
+
+def gap(skipped: Skipped) -> dict[str, Any]:
+    """The record of lines that a slow reader was not sent, and how to get them."""
+    text = f"{skipped.lines:,} lines were left out: this reader was too slow"
+    return {
+        "type": "gap", "lines": skipped.lines, "text": text, "cursor": str(skipped.start), "at": str(skipped.end),
+    }  # fmt: skip
+
+
+def cursor(lsn: int) -> dict[str, Any]:
+    """The record that says: everything before this LSN has been given."""
+    return {"type": "cursor", "cursor": str(lsn)}
+
+
+def hue(place: str) -> int:
+    """The colour of a container: always the same for a name."""
+    return crc32(place.encode()) % HUES

@@ -1,0 +1,106 @@
+"""Run: ``logship view``: read collect's store and show it, until told to stop.
+
+Runs at low priority: whatever somebody searches for, intake comes first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from logship.errors import USAGE, Fault
+from logship.view.answers import Refused, answer_refused
+from logship.view.api import Api
+from logship.view.gate import Gate
+from logship.view.journal_reader import Damage, Journal
+from logship.view.page import Page
+from logship.view.segments import NoStore
+
+NICENESS = 10
+STOP_SECONDS = 1
+CONNECTIONS_MAX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: which store, where to listen, by which names besides the local ones it may be called."""
+
+    store: Path
+    listen: str
+    hosts: Sequence[str] = ()
+
+
+def application(plan: Plan) -> Gate:
+    """The whole of it as an ASGI application."""
+    api = Api(Journal(plan.store))
+    page = Page(api)
+    routes = [
+        Route("/", page.root),
+        Route("/logs", page.logs),
+        Route("/static/{name}", page.static),
+        Route("/api/logs", api.logs),
+        Route("/api/logs/live", api.live),
+        Route("/api/sources", api.sources),
+        Route("/v1/streams", api.streams),
+        Route("/v1/losses", api.losses),
+        Route("/healthz", api.health),
+    ]
+    handlers = {Refused: answer_refused, NoStore: answer_refused, Damage: answer_refused}
+    return Gate(Starlette(routes=routes, exception_handlers=handlers), plan.hosts)
+
+
+def run(plan: Plan) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status. Raises Fault for an address that cannot be had."""
+    with listening(plan.listen) as listener:
+        with contextlib.suppress(OSError):
+            os.nice(NICENESS)
+        host, port = listener.getsockname()[:2]
+        print(f"logship view: http://{f'[{host}]' if ':' in host else host}:{port}, store {plan.store}", flush=True)
+        config = uvicorn.Config(
+            application(plan),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            limit_concurrency=CONNECTIONS_MAX,
+            h11_max_incomplete_event_size=16_384,
+        )
+        server = uvicorn.Server(config)
+        # uvicorn sends itself the signal once more when it has ended in order: it is no failure here.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+        sys.stdout.flush()
+    return 0
+
+
+@contextlib.contextmanager
+def listening(address: str) -> Iterator[socket.socket]:
+    """A socket that listens at HOST:PORT. Raises Fault."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise Fault("listen at", address, "it is no HOST:PORT", "say it as 127.0.0.1:8080 or [::1]:8080", USAGE)
+    bare = host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ":" in bare else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((bare, int(port)))
+        listener.listen(128)
+    except OSError as error:
+        hint = "is another `logship view` running? give another address by --listen"
+        raise Fault("listen at", address, error.strerror or str(error), hint) from None
+    try:
+        yield listener
+    finally:
+        listener.close()

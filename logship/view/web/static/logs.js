@@ -1,0 +1,237 @@
+// The page of lines, made live. Owns the rows, the pause and the address bar; the server made the first rows and
+// everything that is shown is text it has made harmless. Nothing is buffered here: whoever pauses, or looks at older
+// rows, keeps a cursor, and the store gives what came since.
+
+const ROWS_MAX = 5000;
+const LONG = 1500; // characters: beyond, a row scrolls in itself
+const FIELDS = ["q", "grep", "i", "n", "since"];
+
+const form = document.getElementById("query");
+const view = document.getElementById("rows");
+const list = document.getElementById("list");
+const empty = document.getElementById("empty");
+const pill = document.getElementById("pill");
+const pause = document.getElementById("pause");
+const state = document.getElementById("state");
+
+let source = null;
+let cursor = document.body.dataset.cursor; // everything before it is shown, or was left out by the count
+let paused = false;
+let waiting = 0; // lines that came while nobody wanted them shown
+let showing = true; // false: what comes is counted, not shown
+let generation = 0; // of the query: answers to an older one are dropped
+
+function parameters(more) {
+  const found = new URLSearchParams();
+  for (const name of FIELDS) {
+    const field = form.elements[name];
+    const value = field.type === "checkbox" ? (field.checked ? field.value : "") : field.value.trim();
+    if (value) found.set(name, value);
+  }
+  for (const [name, value] of Object.entries(more)) found.set(name, value);
+  return found;
+}
+
+function tell(text, bad = false) {
+  if (state.textContent !== text) state.textContent = text;
+  state.classList.toggle("bad", bad);
+}
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const clock = (time) => `${MONTHS[Number(time.slice(5, 7)) - 1]} ${time.slice(8, 10)} ${time.slice(11, 23)}`;
+
+function element(name, kind, text) {
+  const made = document.createElement(name);
+  if (kind) made.className = kind;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+const address = (record) => `L${record.stream}@${record.offset}${record.type === "mark" ? "." + record.what : ""}`;
+
+function row(record) {
+  const made = element("li", record.type === "mark" ? `row mark ${record.what}` : "row");
+  made.id = address(record);
+  const time = element("time", "", clock(record.time));
+  time.dateTime = record.time;
+  const tag = element(record.place ? "a" : "span", record.place ? `tag h${record.hue}` : "", record.place);
+  if (record.place) tag.href = "/logs?" + parameters({ q: record.place });
+  const text = element("span", record.text.length > LONG ? "text long" : "text", record.text);
+  if (record.left_out) text.append(" ", element("span", "note", `… ${record.left_out.toLocaleString("en")} bytes more`));
+  if (record.flags) text.append(" ", element("span", "note", `[${record.flags.join(", ")}]`));
+  made.append(time, tag, element("span", "program", record.program), text);
+  return made;
+}
+
+const atEnd = () => view.scrollHeight - view.scrollTop - view.clientHeight < 30;
+function toEnd() { view.scrollTop = view.scrollHeight; }
+
+function add(records) {
+  const fragment = document.createDocumentFragment();
+  for (const record of records) {
+    // A batch that was cut off by a lost connection comes again, whole.
+    if (!document.getElementById(address(record))) fragment.append(row(record));
+  }
+  list.append(fragment);
+  const over = list.children.length - ROWS_MAX;
+  if (over > 0) {
+    for (let left = over; left > 0; left -= 1) list.firstElementChild.remove();
+    if (!document.getElementById("trimmed")) {
+      const note = element("p", "trimmed", `Only the newest ${ROWS_MAX.toLocaleString("en")} rows stay on this page; the store has the others.`);
+      note.id = "trimmed";
+      list.before(note);
+    }
+  }
+  empty.hidden = list.children.length > 0;
+}
+
+function addGap(record) {
+  const made = element("li", "gap", record.text + " ");
+  const button = element("button", "", "load them");
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const found = await read(parameters({ cursor: record.cursor, at: record.at, shown: "1" }));
+    if (found.fault) { button.disabled = false; tell(found.fault, true); return; }
+    made.replaceWith(...found.records.filter((one) => !document.getElementById(address(one))).map(row));
+  });
+  made.append(button);
+  list.append(made);
+}
+
+async function read(query) {
+  try {
+    const answer = await fetch("/api/logs?" + query);
+    const body = await answer.text();
+    if (!answer.ok) return { fault: JSON.parse(body).text, records: [] };
+    const records = body.split("\n").filter((line) => line).map((line) => JSON.parse(line));
+    const last = records.at(-1);
+    const fault = last.type === "error" ? last.text : last.type === "cursor" ? "" : "the answer was cut off";
+    return { fault, cursor: last.cursor, records: records.filter((one) => one.type === "line" || one.type === "mark") };
+  } catch (error) {
+    return { fault: "the viewer cannot be reached", records: [] };
+  }
+}
+
+function count(number) {
+  waiting += number;
+  pill.hidden = waiting === 0 && showing;
+  pill.textContent = waiting === 0 ? "To the newest ↓" : `${waiting.toLocaleString("en")} new line${waiting === 1 ? "" : "s"} ↓`;
+}
+
+function connect() {
+  source?.close();
+  if (!cursor || document.hidden) return;
+  const live = new EventSource("/api/logs/live?" + parameters({ cursor, shown: "1" }));
+  source = live;
+  live.addEventListener("open", () => tell(paused ? "paused" : "live"));
+  live.addEventListener("error", () => {
+    if (source !== live) return;
+    tell("connection lost; trying again", true);
+    // A browser gives up for good when it is answered with an error; we do not.
+    if (live.readyState === EventSource.CLOSED) setTimeout(() => { if (source === live) connect(); }, 2000);
+  });
+  live.addEventListener("lines", (event) => {
+    const records = JSON.parse(event.data);
+    if (!showing) { count(records.filter((one) => one.type === "line").length); return; }
+    const follow = atEnd();
+    add(records);
+    if (event.lastEventId) cursor = event.lastEventId;
+    if (follow) toEnd();
+  });
+  live.addEventListener("at", (event) => { if (showing) cursor = event.lastEventId; });
+  live.addEventListener("gap", (event) => {
+    const record = JSON.parse(event.data);
+    if (!showing) { count(record.lines); return; }
+    addGap(record);
+    cursor = event.lastEventId;
+    toEnd();
+  });
+}
+
+// While nothing is shown the cursor stands still; from there the store gives all of it.
+function show(on) {
+  if (on === showing) return;
+  showing = on;
+  if (on) {
+    waiting = 0;
+    connect();
+  }
+  count(0);
+}
+
+function setPaused(on) {
+  paused = on;
+  pause.textContent = on ? "Resume" : "Pause";
+  pause.setAttribute("aria-pressed", String(on));
+  tell(on ? "paused" : "live");
+  if (!on) toEnd();
+  show(!on && atEnd());
+}
+
+async function query(push) {
+  generation += 1;
+  const mine = generation;
+  source?.close();
+  source = null;
+  const asked = parameters({});
+  const place = "/logs" + (asked.size ? "?" + asked : "");
+  if (push) history.pushState(null, "", place);
+  tell("reading …");
+  const found = await read(parameters({ shown: "1", follow: "0" }));
+  if (mine !== generation) return;
+  document.querySelector(".fault")?.remove();
+  document.getElementById("trimmed")?.remove();
+  list.replaceChildren();
+  empty.textContent = found.fault ? "" : "No line matches yet.";
+  if (found.fault) {
+    const said = element("p", "fault", found.fault);
+    said.setAttribute("role", "alert");
+    view.before(said);
+    tell("not live", true);
+  }
+  document.title = `${form.elements.q.value || "all"}${form.elements.grep.value ? " · " + form.elements.grep.value : ""} · logs`;
+  add(found.records);
+  toEnd();
+  paused = false;
+  pause.textContent = "Pause";
+  pause.setAttribute("aria-pressed", "false");
+  waiting = 0;
+  showing = true;
+  count(0);
+  cursor = found.fault ? "" : found.cursor;
+  connect();
+}
+
+form.addEventListener("submit", (event) => { event.preventDefault(); query(true); });
+form.addEventListener("change", (event) => { if (event.target.matches("select, [type=checkbox]")) query(true); });
+let typed = 0;
+form.addEventListener("input", (event) => {
+  if (!event.target.matches("[name=q], [name=grep]")) return;
+  clearTimeout(typed);
+  typed = setTimeout(() => {
+    const asked = parameters({});
+    history.replaceState(null, "", "/logs" + (asked.size ? "?" + asked : ""));
+  }, 300);
+});
+window.addEventListener("popstate", () => location.reload());
+pause.addEventListener("click", () => setPaused(!paused));
+pill.addEventListener("click", () => { if (paused) setPaused(false); toEnd(); show(true); });
+view.addEventListener("scroll", () => { if (!paused) show(atEnd()); }, { passive: true });
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.matches("input, select, textarea, button, a");
+  if (event.key === "Escape" && typing) { event.target.blur(); view.focus(); }
+  if (typing) return;
+  if (event.key === " ") { event.preventDefault(); setPaused(!paused); }
+  if (event.key === "/") { event.preventDefault(); form.elements.grep.focus(); }
+  if (event.key === "G" || event.key === "End") { event.preventDefault(); toEnd(); }
+});
+// A hidden page holds no connection: a browser has six for one site, and nobody looks.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) { source?.close(); source = null; } else { waiting = 0; count(0); connect(); }
+});
+
+pause.hidden = false;
+toEnd();
+connect();

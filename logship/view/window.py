@@ -1,0 +1,254 @@
+"""Run: the lines and marks that complete in a window of the journal, stream by stream.
+
+A line's beginning may lie before the window: it is looked for backwards, at most LINE_BYTES_MAX (a longer line is cut
+at known places, so more need not be known). What completed before the window is made again and left out, so windows
+that adjoin share nothing and miss nothing, however they are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from logship.collect.journal import CLOSES, Frame, Kind
+from logship.collect.stream import StreamState
+from logship.view.blocks import Block
+from logship.view.items import DAMAGE, Item, Mark, TimedLine, start_mark
+from logship.view.journal_reader import Damage, Journal
+from logship.view.lines import CUT, LINE_BYTES_MAX, PART, Chunk, Line, Splitter
+from logship.view.moment import INHERITED_BYTES_MAX, Times, own_ms
+from logship.view.segments import Gone
+
+HEAD_BYTES = 4096 + 256
+"""What is held of a line in a reading; the rest is read again when somebody wants it whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What lies before a window, in order: where a line begins, with which flags, and the chunks from there on."""
+
+    offset: int
+    flags: int
+    chunks: list[Chunk]
+
+
+class Windows:
+    """Reads windows of ``journal``."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def of_block(
+        self,
+        block: Block,
+        streams: Iterable[StreamState],
+        start: int,
+        end: int,
+        keep: Callable[[TimedLine], bool],
+        *,
+        with_open: bool = False,
+    ) -> dict[str, list[Item]]:
+        """By stream, what completes in the part of the block between two LSNs: lines that ``keep`` wants, and marks.
+
+        ``with_open``: a stream whose last frame is in here also gives its line that has no end yet. Raises Gone when
+        retention was quicker, and Damage.
+        """
+        wanted: dict[str, StreamState] = {stream.path: stream for stream in streams}
+        frames: dict[str, list[Frame]] = {}
+        for frame in self._journal.frames(block):
+            stream = wanted.get(frame.entry.stream)
+            if stream is not None and start <= frame.lsn < end and frame.lsn >= stream.created_lsn:
+                frames.setdefault(stream.path, []).append(frame)
+        return {
+            path: list(self._kept(wanted[path], found, keep, with_open))
+            for path, found in frames.items()
+            if not wanted[path].retired
+        }
+
+    def of_stream(
+        self, block: Block, stream: StreamState, end: int, keep: Callable[[TimedLine], bool], *, with_open: bool
+    ) -> Iterator[Item]:
+        """The same of one stream, one frame at a time."""
+        frames = [
+            frame
+            for frame in self._journal.frames(block)
+            if frame.entry.stream == stream.path and stream.created_lsn <= frame.lsn < end
+        ]
+        if frames:
+            yield from self._kept(stream, frames, keep, with_open)
+
+    def _kept(
+        self, stream: StreamState, frames: list[Frame], keep: Callable[[TimedLine], bool], with_open: bool
+    ) -> Iterator[Item]:
+        for item in self._items(stream, frames, with_open):
+            if isinstance(item, Mark):
+                yield item
+            elif keep(item):
+                yield _slim(item)
+
+    def whole(self, line: Line, size: int) -> bytes:
+        """All ``size`` bytes of a line of which the beginning is held. Raises Gone and Damage."""
+        if len(line.data) == size:
+            return line.data
+        parts: list[bytes] = []
+        lsn: int | None = line.lsn
+        while lsn is not None:
+            frame = self._journal.frame(lsn)
+            entry = frame.entry
+            if entry.length and entry.offset < line.offset + size:
+                low = max(line.offset - entry.offset, 0)
+                parts.append(self._journal.body(frame)[low : line.offset + size - entry.offset])
+            if entry.offset <= line.offset:
+                break
+            lsn = entry.previous
+        return b"".join(reversed(parts))
+
+    def _items(self, stream: StreamState, frames: list[Frame], with_open: bool) -> Iterator[Item]:
+        """What completes with ``frames``, which follow on each other."""
+        first = frames[0]
+        past = self._past(stream.path, first, 0)
+        splitter = Splitter(stream.path, past.offset, past.flags)
+        for chunk in past.chunks:
+            splitter.feed(chunk)
+        times = _Lazy(self, stream.path, first)
+        told = self._told(first)
+        for frame in frames:
+            entry = frame.entry
+            marks = [(offset, said) for offset, said in entry.starts if (offset, said) != told]
+            told = entry.starts[-1] if entry.starts else told
+            try:
+                chunk = _chunk(frame, self._journal.body(frame))
+            except Damage as damage:
+                rest = splitter.open_line(frame.lsn, entry.time_ms)
+                if rest is not None:
+                    yield times.timed(rest)
+                text = f"{entry.length:,} bytes cannot be read: {damage}"
+                yield Mark(entry.time_ms, stream.path, entry.offset, DAMAGE, text, frame.lsn, entry.length)
+                splitter = Splitter(stream.path, entry.offset + entry.length, CUT)
+                continue
+            lines = splitter.feed(chunk)
+            starts = [start_mark(stream.path, offset, said, frame.lsn, entry.time_ms) for offset, said in marks]
+            for line in lines:
+                while starts and starts[0].offset <= line.offset:
+                    times.forget()
+                    yield starts.pop(0)
+                yield times.timed(line)
+            if starts:
+                times.forget()
+                yield from starts
+        last = frames[-1]
+        if with_open and not stream.closed and stream.last_lsn == last.lsn:
+            rest = splitter.open_line(last.lsn, last.entry.time_ms)
+            if rest is not None:
+                yield times.timed(rest)
+
+    def earlier_ms(self, path: str, first: Frame) -> tuple[int, int] | None:
+        """Offset and own time of the last line before the frame ``first`` that says one near enough."""
+        past = self._past(path, first, INHERITED_BYTES_MAX)
+        splitter = Splitter(path, past.offset, past.flags)
+        found = None
+        for chunk in past.chunks:
+            for line in splitter.feed(chunk):
+                own = own_ms(line.data, line.received_ms)
+                if own is not None:
+                    found = (line.offset, own)
+            if found is not None and any(start > found[0] for start in chunk.starts):
+                found = None
+        return found
+
+    def _told(self, first: Frame) -> tuple[int, str] | None:
+        """A start at the beginning of ``first`` that was told with the bytes before it, too."""
+        entry = first.entry
+        if not entry.starts or entry.starts[0][0] != entry.offset or entry.previous is None:
+            return None
+        try:
+            before = self._journal.frame(entry.previous).entry
+        except (Gone, Damage):
+            return None
+        return next((pair for pair in before.starts if pair[0] == entry.offset), None)
+
+    def _past(self, path: str, first: Frame, besides: int) -> Past:
+        """What a Splitter has to see before ``first``: from the line's beginning on, or from ``besides`` bytes before.
+
+        The chunks are cut at a place where a line begins.
+        """
+        position = first.entry.offset
+        chunks: list[Chunk] = []
+        wanted = position - besides
+        lsn = first.entry.previous
+        low = position
+        while lsn is not None and low > 0:
+            try:
+                frame = self._journal.frame(lsn)
+                if frame.entry.stream != path or frame.entry.offset + frame.entry.length != low:
+                    break
+                chunk = _chunk(frame, self._journal.body(frame))
+            except (Gone, Damage):
+                return Past(low, CUT, chunks[::-1])
+            begins = _line_begins(chunk, min(max(wanted, chunk.offset), low))
+            if begins is not None:
+                chunks.append(_from(chunk, begins))
+                return Past(begins, 0, chunks[::-1])
+            chunks.append(chunk)
+            low = chunk.offset
+            if position - low > LINE_BYTES_MAX + besides:
+                return _long(chunks, low, position - besides)
+            lsn = frame.entry.previous
+        return Past(low, CUT if low > 0 else 0, chunks[::-1])
+
+
+class _Lazy:
+    """Times of a window's lines; what came before it is looked at only if its first line says no time."""
+
+    def __init__(self, windows: Windows, path: str, first: Frame) -> None:
+        self._windows, self._path, self._first = windows, path, first
+        self._times: Times | None = None
+
+    def forget(self) -> None:
+        self._times = Times()
+
+    def timed(self, line: Line) -> TimedLine:
+        if self._times is None:
+            own = own_ms(line.data, line.received_ms)
+            earlier = self._windows.earlier_ms(self._path, self._first) if own is None else None
+            self._times = Times(earlier)
+        return TimedLine(self._times.of(line), line, len(line.data), line.terminator)
+
+
+def _slim(item: TimedLine) -> TimedLine:
+    """The same with not more than HEAD_BYTES of its bytes."""
+    line = item.line
+    if item.size <= HEAD_BYTES:
+        return item
+    head = Line(line.stream, line.offset, line.data[:HEAD_BYTES], line.lsn, line.received_ms, line.flags)
+    return TimedLine(item.time_ms, head, item.size, item.terminator)
+
+
+def _chunk(frame: Frame, body: bytes) -> Chunk:
+    entry = frame.entry
+    closes = bool(frame.flags & CLOSES) or frame.kind is Kind.CLOSE
+    return Chunk(entry.offset, body, frame.lsn, entry.time_ms, [offset for offset, _ in entry.starts], closes)
+
+
+def _from(chunk: Chunk, offset: int) -> Chunk:
+    starts = [start for start in chunk.starts if start >= offset]
+    return Chunk(offset, chunk.data[offset - chunk.offset :], chunk.lsn, chunk.received_ms, starts, chunk.closes)
+
+
+def _line_begins(chunk: Chunk, at: int) -> int | None:
+    """The last place at or before ``at`` in the chunk where a line surely begins."""
+    newline = chunk.data.rfind(b"\n", 0, at - chunk.offset)
+    found = [start for start in chunk.starts if start <= at]
+    if newline >= 0:
+        found.append(chunk.offset + newline + 1)
+    if chunk.offset == 0:
+        found.append(0)
+    return max(found, default=None)
+
+
+def _long(chunks: list[Chunk], low: int, position: int) -> Past:
+    """The bytes before ``position`` belong to a line that is too long to be given whole: begin at its last cut."""
+    cut = (position - 1) // LINE_BYTES_MAX * LINE_BYTES_MAX
+    kept = [_from(chunk, max(chunk.offset, cut)) for chunk in chunks if chunk.offset + len(chunk.data) > cut]
+    assert cut >= low
+    return Past(cut, PART, kept[::-1])
