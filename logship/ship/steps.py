@@ -241,7 +241,7 @@ class Steps:
     def _park(self, given: Input) -> Commands:
         foreign = not given.answer.superset and self.state in OF_STREAM
         hint = "; is that a logship collector? it does not say Logship-Protocol: 1" if foreign else ""
-        return self._parked(f"refused while {self.state}: {explained(given.answer)}{hint}", given)
+        return self._parked(f"refused: {explained(given.answer)}{hint}", given)
 
     def _parked(self, reason: str, given: Input) -> Commands:
         self._then = State.ASKING if self.stream is not None else State.LISTING
