@@ -1,0 +1,123 @@
+"""Shipper and collector, both real, killed at random instants: every byte once, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.logship.ship.spools import INCARNATION, TREE, Shipper, Spool, Writer, until
+
+KILLS = int(os.environ.get("LOGSHIP_TEST_KILLS", "8"))
+
+
+class Collector:
+    """``logship collect`` as a process, always at the same port and with the same store."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._words = ["collect", "--store", str(folder / "store"), "--listen", f"127.0.0.1:{self.port}"]
+        self._log = (folder / "collect.log").open("ab")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it accepts."""
+        words = [sys.executable, "-m", "logship", *self._words]
+        self.process = subprocess.Popen(words, cwd=TREE, stdout=self._log, stderr=self._log)
+        until(self._accepts, "the collector accepts")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def read(self, program: str) -> bytes:
+        """The whole stream."""
+        found = b""
+        while True:
+            url = f"{self.url}/v1/stream/webapp/1/{program}/{INCARNATION}?offset={len(found):020}"
+            with urllib.request.urlopen(url, timeout=60) as reply:
+                found += bytes(reply.read())
+                if reply.headers.get("Stream-Up-To-Date"):
+                    return found
+
+    def _accepts(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "the collector ended"
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    made = Collector(tmp_path)
+    yield made
+    made.kill()
+
+
+def test_every_byte_arrives_once_while_both_sides_are_killed(collector: Collector, tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    spool = Spool(tmp_path / "spools")
+    shapes = {"large": (200_000, 0.02), "mixed": (20_000, 0.01), "small": (300, 0.002)}
+    writers = {name: Writer(spool, name, seed, *shape) for name, shape in shapes.items()}
+    for writer in writers.values():
+        writer.start()
+    collector.start()
+    for turn in range(KILLS):
+        shipper = Shipper(collector.url, spool.path, options=["--chunk-bytes-max", "65536"])
+        time.sleep(chance.uniform(0.3, 1.5))
+        if turn % 2:
+            collector.kill()
+            time.sleep(chance.uniform(0, 0.3))
+            collector.start()
+            time.sleep(chance.uniform(0, 0.5))
+        shipper.kill()
+    for writer in writers.values():
+        writer.enough.set()
+        writer.join(60)
+    assert Shipper(collector.url, spool.path, options=["--once"]).process.wait(120) == 0
+    for name, writer in writers.items():
+        found = collector.read(name)
+        assert (len(found), hashlib.blake2b(found).hexdigest()) == (writer.written, writer.digest.hexdigest())
+        assert spool.acked(name) == writer.written
+    spool.end()
+    print({name: writer.written for name, writer in writers.items()})
+
+
+def test_a_shipper_outlives_a_collector_that_comes_later(collector: Collector, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spools")
+    spool.write("web", b"early\n")
+    shipper = Shipper(collector.url, spool.path, log=tmp_path / "log")
+    until(lambda: (tmp_path / "log").exists() and "no answer" in shipper.events(), "it has noticed")
+    collector.start()
+    until(reads(collector, b"early\n"), "the line is there")
+    assert shipper.stop() == 0
+    spool.end()
+
+
+def reads(collector: Collector, content: bytes) -> Callable[[], bool]:
+    def there() -> bool:
+        try:
+            return collector.read("web") == content
+        except OSError:
+            return False
+
+    return there
