@@ -331,15 +331,20 @@ def test_a_process_killed_at_any_moment_keeps_every_record_it_acknowledged(tmp_p
         command = [sys.executable, "-m", "tests.logship.collect.appender", str(folder)]
         process = subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None
+        assert process.stderr is not None
         for _ in range(random.randint(1, 150)):
             line = process.stdout.readline()
             if not line:
                 break
             note(acked, line)
         process.kill()
-        rest, errors = process.communicate(timeout=PATIENCE_SECONDS)
-        for line in rest.splitlines(keepends=True):
+        process.wait(PATIENCE_SECONDS)
+        # Not communicate(): it reads the pipe itself, and what readline() had taken ahead would be lost.
+        for line in process.stdout.readlines():
             note(acked, line)
+        errors = process.stderr.read()
+        process.stdout.close()
+        process.stderr.close()
         assert errors == b"", errors.decode()
 
         async def check() -> None:
