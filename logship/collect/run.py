@@ -11,6 +11,7 @@ import resource
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -22,6 +23,7 @@ from logship.collect.server import Server, listen
 from logship.collect.store import Settings, Store
 
 STOP_SECONDS = 5.0
+CHORE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
 DESCRIPTORS_BESIDE = 512
 """Descriptors that are not connections: segments, sockets that linger, the libraries' own."""
@@ -82,15 +84,20 @@ async def _collect(plan: Plan, log: Log) -> int:
 
 
 async def _chores(store: Store, log: Log) -> None:
-    """What is to be done every minute: delete what may go, and tell when intake stops or starts for want of room."""
-    accepting = True
+    """Delete what may go, every minute or when there is more than is kept; tell when intake stops for want of room."""
+    loop = asyncio.get_running_loop()
+    keep_bytes = store.settings.policy.journal_bytes
+    accepting, due = True, loop.time() + RETENTION_SECONDS
     while True:
-        await asyncio.sleep(RETENTION_SECONDS)
-        log.tick()
-        deleted = await store.retain()
+        await asyncio.sleep(CHORE_SECONDS)
         health = store.health()
-        if deleted:
-            log.say("INFO", "deleted", segments=deleted, journal_bytes=health["journal_bytes"])
+        full = keep_bytes is not None and cast("int", health["journal_bytes"]) > keep_bytes
+        if full or loop.time() >= due:
+            due = loop.time() + RETENTION_SECONDS
+            log.tick()
+            deleted = await store.retain()
+            if deleted:
+                log.say("INFO", "deleted", segments=deleted, journal_bytes=store.health()["journal_bytes"])
         if bool(health["accepting"]) != accepting:
             accepting = bool(health["accepting"])
             log.say("INFO" if accepting else "WARNING", "room" if accepting else "no_room", **health)

@@ -15,7 +15,9 @@ from logship.collect.stream import StreamState, step
 from logship.values import StreamPath
 from logship.wire import (
     Append,
+    Appended,
     Create,
+    Created,
     Delete,
     Found,
     Headers,
@@ -76,6 +78,7 @@ class Cores:
             return refusal, []
         state = self.streams.get(request.path)
         payload = examine(body, request.encoding, request.digests, LIMITS)
+        decided: Admitted | Appended | Created | Refusal
         if isinstance(request, Append):
             if state is None:
                 return no_stream(request.path), []
