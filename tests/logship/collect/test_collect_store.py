@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,9 +10,7 @@ from random import Random
 import pytest
 
 from logship import zstd
-from logship.collect.disk import Disk, NoRoom
-from logship.errors import Fault
-from logship.values import Loss, Producer, StreamPath
+from logship.values import Loss, StreamPath
 from logship.wire import (
     Append,
     Appended,
@@ -21,7 +18,6 @@ from logship.wire import (
     Create,
     Delete,
     Deleted,
-    Digest,
     Encoding,
     Found,
     Limits,
@@ -208,238 +204,6 @@ def test_what_waits_at_the_end_is_answered_and_what_comes_later_refused(
             assert await everything(store) == b"12"
 
     run(work())
-
-
-# Room.
-
-
-def test_a_full_disk_refuses_and_reading_goes_on_and_room_is_found_again_by_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def work() -> None:
-        async with opened(tmp_path) as store:
-            await make(store)
-            await put(store, b"before", producer=by(0))
-            with monkeypatch.context() as patched:
-
-                def full(*_: object) -> None:
-                    raise NoRoom("No space left on device")
-
-                patched.setattr(Disk, "append", full)
-                answers = await asyncio.gather(
-                    put(store, b"x", producer=by(1)),
-                    put(store, b"before", producer=by(0)),
-                    put(store, b"y", expected_offset=99),
-                    store.create(Create(OTHER), b""),
-                )
-                assert answers[1] == Appended(6, producer=by(0), duplicate=True)
-                codes = [answer.code for answer in answers if isinstance(answer, Refusal)]
-                assert codes == [Code.NO_ROOM, Code.EXPECTED_OFFSET, Code.NO_ROOM]
-                assert await everything(store) == b"before"
-            assert await put(store, b" after", producer=by(1)) == Appended(12, producer=by(1))
-        async with opened(tmp_path) as store:
-            assert await everything(store) == b"before after"
-            assert store.stream(OTHER) is None
-
-    run(work())
-
-
-def test_less_free_than_the_least_is_no_room_before_the_disk_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def work() -> None:
-        settings = replace(SETTINGS, bounds=replace(SETTINGS.bounds, disk_free_min=1_000_000))
-        free = [2_000_000]
-        monkeypatch.setattr(Disk, "free_bytes", lambda _: free[0])
-        async with opened(tmp_path, settings) as store:
-            await make(store)
-            assert await put(store, b"x") == Appended(1)
-            assert store.health()["accepting"] is True
-            free[0] = 1_000_000
-            refusal = await put(store, b"x")
-            assert isinstance(refusal, Refusal)
-            assert (refusal.code, "disk_free_min" in refusal.reason) == (Code.NO_ROOM, True)
-            assert store.health()["accepting"] is False
-            free[0] = 2_000_000
-            assert await put(store, b"x") == Appended(2)
-
-    run(work())
-
-
-def test_a_journal_at_its_bound_refuses_until_retention_made_room(tmp_path: Path) -> None:
-    async def work() -> None:
-        bounds = replace(SMALL.bounds, journal_bytes_max=200_000)
-        policy = replace(SMALL.policy, journal_bytes=50_000)
-        async with opened(tmp_path, replace(SMALL, bounds=bounds, policy=policy)) as store:
-            await make(store)
-            answers = [await put(store, bytes(10_000)) for _ in range(30)]
-            assert isinstance(answers[0], Appended)
-            refusal = answers[-1]
-            assert isinstance(refusal, Refusal)
-            assert (refusal.code, "journal_bytes_max" in refusal.reason) == (Code.NO_ROOM, True)
-            assert await store.retain() > 0
-            assert isinstance(await put(store, bytes(10_000)), Appended)
-
-    run(work())
-
-
-def test_a_failed_sync_is_the_end_and_nobody_is_told_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work() -> None:
-        async with opened(tmp_path) as store:
-            await make(store)
-            await put(store, b"durable")
-
-            def fail(_: int) -> None:
-                raise OSError(5, "Input/output error")
-
-            monkeypatch.setattr("logship.collect.disk.os.fdatasync", fail)
-            answers = await asyncio.gather(*[put(store, b"x") for _ in range(3)], return_exceptions=True)
-            assert all(isinstance(answer, Fault) for answer in answers)
-            monkeypatch.undo()
-            with pytest.raises(Fault):
-                await put(store, b"never again")
-            assert isinstance(await store.broken(), Fault)
-            assert store.health()["accepting"] is False
-            assert await everything(store) == b"durable", "reading goes on"
-
-    run(work())
-
-
-def test_a_broken_invariant_stops_the_store_and_hangs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work() -> None:
-        async with opened(tmp_path) as store:
-            await make(store)
-            monkeypatch.setattr("logship.collect.draft.step", lambda *_: 1 / 0)
-            with pytest.raises(Fault, match="ZeroDivisionError"):
-                await put(store, b"x")
-            assert isinstance(await store.broken(), Fault)
-
-    run(work())
-
-
-# Reading.
-
-
-def test_any_range_of_any_history_is_what_was_appended(tmp_path: Path) -> None:
-    async def work() -> None:
-        random = Random(42)
-        whole = {PATH: b"", OTHER: b""}
-        async with opened(tmp_path, SMALL) as store:
-            for path in whole:
-                await make(store, path)
-            for _ in range(400):
-                path = random.choice([PATH, PATH, PATH, OTHER])
-                body = random.randbytes(random.choice([1, 1, 3, 50, 2000]))
-                await random.choice([put, put_zipped])(store, body, path)
-                whole[path] += body
-        async with opened(tmp_path, SMALL) as store:
-            assert store.health()["segments"] != 1
-            for path, content in whole.items():
-                assert await everything(store, path) == content
-                assert await everything(store, path, piece=777) == content
-                for _ in range(100):
-                    start = random.randrange(len(content) + 1)
-                    size = random.choice([0, 1, 10, 5000, 10**9])
-                    assert await store.read(path, start, size) == content[start : start + size]
-
-    run(work())
-
-
-def test_the_cache_of_decoded_bytes_is_bounded(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with opened(tmp_path, replace(SETTINGS, cache_bytes_max=10_000)) as store:
-            await make(store)
-            for number in range(20):
-                await put_zipped(store, bytes([number]) * 2000)
-            await put_zipped(store, bytes(9_000))
-            for _ in range(2):
-                assert len(await everything(store)) == 49_000
-                assert store._chunks._cache_bytes <= 10_000
-                assert sum(map(len, store._chunks._cache.values())) == store._chunks._cache_bytes
-                assert all(len(body) <= 2_500 for body in store._chunks._cache.values()), "large ones are not kept"
-
-    run(work())
-
-
-def test_bit_rot_is_said_by_segment_and_place_and_hurts_nobody_else(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with opened(tmp_path, SMALL) as store:
-            for path in (PATH, OTHER):
-                await make(store, path)
-            for number in range(6):
-                await put(store, str(number).encode() * 1500)
-                await put(store, b"fine" * 300, OTHER)
-        victim = sorted((tmp_path / "store" / "journal").iterdir())[0]
-        content = bytearray(victim.read_bytes())
-        at = content.index(b"0" * 1500)
-        content[at + 700] ^= 1
-        victim.write_bytes(content)
-        async with opened(tmp_path, SMALL) as store:
-            refusal = await store.read(PATH, 0, 100)
-            assert isinstance(refusal, Refusal)
-            assert refusal.code is Code.DAMAGED
-            assert victim.name in refusal.reason
-            assert await store.read(PATH, 1500, 4) == b"1111"
-            assert await everything(store, OTHER) == b"fine" * 1800
-            assert await put(store, b"x") == Appended(9001)
-
-    run(work())
-
-
-def test_a_look_tells_end_closure_producer_and_the_digest_of_the_last_4096_bytes(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with opened(tmp_path) as store:
-            await make(store)
-            assert await store.look(Look(PATH)) == Seen(0, "text/plain")
-            content = Random(3).randbytes(6000)
-            await put(store, content[:100], producer=by(0, 7))
-            digest = Digest("sha-256", hashlib.sha256(content[:100]).digest())
-            assert await store.look(Look(PATH, "p")) == Seen(
-                100, "text/plain", False, 0, digest, 100, Producer("p", 7, 0)
-            )
-            await put(store, content[100:], closes=True)
-            digest = Digest("sha-256", hashlib.sha256(content[-4096:]).digest())
-            assert await store.tail_digest(PATH) == (digest, 4096)
-            assert await store.look(Look(PATH, "q")) == Seen(6000, "text/plain", True, 0, digest, 4096)
-            missing = await store.look(Look(OTHER))
-            assert isinstance(missing, Refusal)
-            assert missing.code is Code.NO_STREAM
-
-    run(work())
-
-
-def test_waiting_for_growth_ends_with_bytes_closure_deletion_or_time(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with opened(tmp_path) as store:
-            for path in (PATH, OTHER):
-                await make(store, path)
-            assert await store.wait_for_growth(PATH, 0, 0) is False
-            for change in (
-                put(store, b"x"),
-                store.append(Append(PATH, closes=True), b""),
-                store.delete(Delete(PATH)),
-            ):
-                stream = store.stream(PATH)
-                assert stream is not None
-                if stream.closed:
-                    assert await store.wait_for_growth(PATH, stream.next_offset, 60) is True
-                    await change
-                    continue
-                waiters = [asyncio.create_task(store.wait_for_growth(PATH, stream.next_offset, 60)) for _ in range(3)]
-                unrelated = asyncio.create_task(store.wait_for_growth(OTHER, 0, 60))
-                await settle()
-                await change
-                assert await asyncio.gather(*waiters) == [True] * 3
-                assert not unrelated.done()
-                unrelated.cancel()
-            assert await store.wait_for_growth(PATH, 0, 60) is True
-            await settle()
-            assert store._growth._waiting == {}
-
-    run(work())
-
-
-# Streams, losses, segments.
 
 
 def test_streams_are_listed_by_path_and_a_deleted_one_is_gone_for_good(tmp_path: Path) -> None:
