@@ -37,8 +37,8 @@ LINT = (
     Stage("ruff format", ("ruff", "format", "--check", "."), 60, {}),
     Stage("mypy", ("mypy",), 300, {}),
 )
-UNIT = Stage("unit", ("pytest", "-m", "not engine and not long"), 300, {})
-E2E = Stage("e2e", ("pytest", "-m", "engine and not long"), 900, {})
+UNIT = Stage("unit", ("pytest", "-m", "not engine and not long"), 600, {})
+E2E = Stage("e2e", ("pytest", "-m", "engine and not long"), 1200, {})
 LONG = Stage("long", ("pytest", "-m", "long or engine"), 3300, {"LONG": "1"})
 
 STAGES: Mapping[str, tuple[Stage, ...]] = {
