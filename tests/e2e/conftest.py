@@ -14,7 +14,7 @@ def shared_stack() -> Iterator[Stack]:
     """A running stack that tests may scale but leave healthy."""
     with project() as stack:
         stack.up(3)
-        eventually("three nodes serve", lambda: stack.serving(3), seconds=90)
+        eventually("three nodes serve", lambda: stack.serving(3), seconds=90, explain=stack.picture)
         eventually("every container is healthy", stack.healthy, seconds=60)
         yield stack
 
@@ -23,7 +23,7 @@ def shared_stack() -> Iterator[Stack]:
 def stack(shared_stack: Stack) -> Stack:
     """The shared stack, at three serving nodes again whatever the test before did."""
     shared_stack.up(3)
-    eventually("three nodes serve", lambda: shared_stack.serving(3), seconds=90)
+    eventually("three nodes serve", lambda: shared_stack.serving(3), seconds=90, explain=shared_stack.picture)
     return shared_stack
 
 

@@ -64,15 +64,17 @@ def free_ports(count: int) -> list[int]:
         return [item.getsockname()[1] for item in sockets]
 
 
-def eventually(what: str, probe: Callable[[], T], seconds: float = 60, every: float = 0.1) -> T:
-    """The first true answer of ``probe``; an assertion with its last answer when there is none in time."""
+def eventually(
+    what: str, probe: Callable[[], T], seconds: float = 60, every: float = 0.1, explain: Callable[[], str] = str
+) -> T:
+    """The first true answer of ``probe``; an assertion with its last answer, and ``explain``, when none comes in time."""
     deadline = time.monotonic() + seconds
     while True:
         answer = probe()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}; last answer: {answer!r}")
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last answer: {answer!r}\n{explain()}")
         time.sleep(every)
 
 
@@ -128,6 +130,14 @@ class Stack:
             except (OSError, http.client.HTTPException, ValueError, AssertionError):
                 return set()
         return hosts if len(hosts) == nodes else set()
+
+    def picture(self) -> str:
+        """What an engineer would ask first when nodes do not serve."""
+        asked = [("ps",), ("lb", "status"), ("lb", "history"), ("ctl", "tail", "ha:balance", "ha:serf", "-n", "15")]
+        told = [f"$ supervise {' '.join(words)}\n{self.supervise(*words, check=False).stdout}" for words in asked]
+        for container in self.ids("ha"):
+            told.append(f"$ serf members\n{docker('exec', container, 'serf', 'members', check=False)}")
+        return "\n".join(told)
 
     def healthy(self) -> bool:
         """Every container of the project says so."""
