@@ -67,7 +67,7 @@ def free_ports(count: int) -> list[int]:
 def eventually(
     what: str, probe: Callable[[], T], seconds: float = 60, every: float = 0.1, explain: Callable[[], str] = str
 ) -> T:
-    """The first true answer of ``probe``; an assertion with its last answer, and ``explain``, when none comes in time."""
+    """The first true answer of ``probe``; an assertion with its last answer and ``explain`` when none comes."""
     deadline = time.monotonic() + seconds
     while True:
         answer = probe()
@@ -124,9 +124,10 @@ class Stack:
     def serving(self, nodes: int, sessions: int = 0) -> set[str]:
         """Hosts that answered among enough new sessions; empty while something is refused."""
         hosts = set()
+        balancer = self.ha_address()
         for _ in range(sessions or nodes * 4):
             try:
-                hosts.add(get(self.ha_address()).host)
+                hosts.add(get(balancer).host)
             except (OSError, http.client.HTTPException, ValueError, AssertionError):
                 return set()
         return hosts if len(hosts) == nodes else set()
