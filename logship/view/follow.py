@@ -36,6 +36,8 @@ class Growth:
         self._waiting = 0
         self._grown = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.stopped = False
+        """Nobody waits any more; may be set by a signal handler."""
 
     async def wait(self, lsn: int, seconds: float) -> bool:
         """Wait until there is more than up to ``lsn``; False when the time is over before."""
@@ -44,7 +46,7 @@ class Growth:
             self._task = asyncio.get_running_loop().create_task(self._poll())
         try:
             async with asyncio.timeout(seconds):
-                while self._end() == lsn:
+                while self._end() == lsn and not self.stopped:
                     await self._grown.wait()
         except TimeoutError:
             return False
@@ -56,7 +58,7 @@ class Growth:
         seen = self._end()
         while self._waiting:
             await asyncio.sleep(POLL_SECONDS)
-            if self._end() != seen:
+            if self.stopped or self._end() != seen:
                 seen = self._end()
                 grown, self._grown = self._grown, asyncio.Event()
                 grown.set()
@@ -81,10 +83,11 @@ class Follower:
     ) -> AsyncIterator[tuple[Picture, Batch | Skipped] | None]:
         """Batches from LSN ``start`` on, with the picture they are of; None for each while in which nothing came.
 
+        Ends when the viewer is told to end.
         ``behind_max``: bytes of journal; a reader farther behind is skipped forward, and told.
         """
         at = start
-        while True:
+        while not self.growth.stopped:
             try:
                 picture = await self._do(self._history.journal.picture)
             except NoStore:

@@ -197,11 +197,15 @@ class Journal:
                 self._state = self._checkpoint(last, end)
                 self._blocks = {last: SegmentBlocks(last)}
             newest = max(self._blocks)
+            position = self._blocks[newest].end
             for segment_lsn in [lsn for lsn in listed if newest <= lsn < end]:
+                if segment_lsn not in (newest, position):
+                    raise Gone(f"the journal from LSN {position} to {segment_lsn} was deleted, or cannot be read")
                 blocks = self._blocks.setdefault(segment_lsn, SegmentBlocks(segment_lsn))
                 self._index(blocks, end, self._state)
+                position = blocks.end
         except Gone:
-            self._reset()  # this reader slept through the life of a segment
+            self._reset()  # this reader slept through the life of a segment: the newest checkpoint knows it all
             return self._advance(end)
         known = self._picture.identities if self._picture else {}
         streams = dict(self._state.streams)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -39,9 +40,26 @@ class Plan:
     hosts: Sequence[str] = ()
 
 
-def application(plan: Plan) -> Gate:
+class _Server(uvicorn.Server):
+    """uvicorn, but that an ordered end is one: it would end itself by the signal once more. Followers end first."""
+
+    def __init__(self, config: uvicorn.Config, api: Api) -> None:
+        super().__init__(config)
+        self._api = api
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._api.follower.growth.stopped = True
+        super().handle_exit(sig, frame)
+
+
+def application(plan: Plan, api: Api) -> Gate:
     """The whole of it as an ASGI application."""
-    api = Api(Journal(plan.store))
     page = Page(api)
     routes = [
         Route("/", page.root),
@@ -65,8 +83,9 @@ def run(plan: Plan) -> int:
             os.nice(NICENESS)
         host, port = listener.getsockname()[:2]
         print(f"logship view: http://{f'[{host}]' if ':' in host else host}:{port}, store {plan.store}", flush=True)
+        api = Api(Journal(plan.store))
         config = uvicorn.Config(
-            application(plan),
+            application(plan, api),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -76,11 +95,7 @@ def run(plan: Plan) -> int:
             limit_concurrency=CONNECTIONS_MAX,
             h11_max_incomplete_event_size=16_384,
         )
-        server = uvicorn.Server(config)
-        # uvicorn sends itself the signal once more when it has ended in order: it is no failure here.
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
-        sys.stdout.flush()
+        _Server(config, api).run(sockets=[listener])
     return 0
 
 

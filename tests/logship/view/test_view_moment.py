@@ -1,0 +1,75 @@
+"""Times: each kind's own, inherited, or of receipt."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from logship.view.lines import Line
+from logship.view.moment import DAY_MS, INHERITED_BYTES_MAX, Times, own_ms
+
+RECEIVED = round(datetime(2026, 11, 23, 22, 0, 0, tzinfo=UTC).timestamp() * 1000)
+
+
+def at(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            b'172.18.0.1:4000 [23/Nov/2026:21:58:24.799] http app/web 0/0/1/2/3 200 "GET / HTTP/1.1"',
+            "2026-11-23T21:58:24.799",
+        ),
+        (b"    2026/11/23 21:58:11 [INFO] serf: EventMemberJoin: web 172.18.0.3", "2026-11-23T21:58:11"),
+        (b"2026-11-23 21:58:11,555 INFO spawned: 'serf' with pid 12", "2026-11-23T21:58:11.555"),
+        (b'{"time":"2026-11-23T21:58:11.5Z","event":"start"}', "2026-11-23T21:58:11.500"),
+        (b'{"level": "info", "ts": 1795471091.25, "msg": "x"}', "2026-11-23T21:58:11.250"),
+        (b'{"timestamp": 1795471091250}', "2026-11-23T21:58:11.250"),
+        (b"2026-11-23T23:58:11+02:00 hello", "2026-11-23T21:58:11"),
+        (b"2026-11-23T20:28:11.1234567-0130 hello", "2026-11-23T21:58:11.123"),
+        (b"<134>1 2026-11-23T21:58:11.003Z host app - - -", "2026-11-23T21:58:11.003"),
+        (b"<13>Nov 23 21:58:11 host app: hello", "2026-11-23T21:58:11"),
+        (b"[2026-11-23 21:58:11.9] hello", "2026-11-23T21:58:11.900"),
+    ],
+)
+def test_a_line_says_its_time_in_the_way_of_its_kind(line: bytes, said: str) -> None:
+    assert own_ms(line, RECEIVED) == at(said)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"no time at all", b"2026-13-41 21:58:11 no such day", b"2026-11-23 25:58:11 no such hour",
+        b"2026-11-23 21:58:77 no such second", b'{"time": "soon"}', b"[23/Foo/2026:21:58:24.799]", b"\xff\xfe\x00",
+        b"2026-11-21 21:58:11 two days ago", b"2027-11-23 21:58:11 next year", b"x" * 600 + b"2026-11-23 21:58:11",
+    ],
+)  # fmt: skip
+def test_a_line_without_a_time_that_can_be_believed_has_none(line: bytes) -> None:
+    assert own_ms(line, RECEIVED) is None
+
+
+def test_no_time_lies_after_the_receipt() -> None:
+    assert own_ms(b"2026-11-23 22:00:05 a clock that is ahead", RECEIVED) == RECEIVED
+
+
+def test_a_stamp_without_a_year_is_of_the_year_nearest_to_its_receipt() -> None:
+    new_year = at("2027-01-01T00:00:30")
+    assert own_ms(b"Dec 31 23:59:50 host app: bye", new_year) == at("2026-12-31T23:59:50")
+
+
+def test_a_line_without_a_time_has_that_of_the_line_before_it() -> None:
+    times = Times()
+    assert times.of(Line("s", 0, b"no time\n", 1, RECEIVED)) == RECEIVED
+    assert times.of(Line("s", 8, b"2026-11-23 21:58:11 Traceback\n", 1, RECEIVED)) == at("2026-11-23T21:58:11")
+    assert times.of(Line("s", 38, b"  File x\n", 2, RECEIVED + 5)) == at("2026-11-23T21:58:11")
+    assert times.of(Line("s", 9 + INHERITED_BYTES_MAX, b"far\n", 3, RECEIVED + 9)) == RECEIVED + 9
+    times.forget()
+    assert times.of(Line("s", 40, b"after a start\n", 3, RECEIVED + 9)) == RECEIVED + 9
+
+
+def test_a_day_is_the_bound_of_belief() -> None:
+    assert own_ms(b"2026-11-22 22:00:00 just", RECEIVED) == RECEIVED - DAY_MS
+    assert own_ms(b"2026-11-22 21:59:59 not", RECEIVED) is None

@@ -1,0 +1,112 @@
+"""``logship view`` as its own process, and what asks it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+TREE = Path(__file__).resolve().parents[3]
+PATIENCE_SECONDS = 60.0
+
+
+class Viewer:
+    """A viewer of the store in ``folder``; keeps its port over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it; it listens when this returns."""
+        command = [sys.executable, "-m", "logship", "view", "--store", str(self._folder)]
+        self._process = subprocess.Popen(
+            [*command, "--listen", f"127.0.0.1:{self.port}"], cwd=TREE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()
+        match = re.match(r"logship view: http://127\.0\.0\.1:(\d+), ", said)
+        assert match is not None, said
+        self.port = int(match[1])
+
+    def stop(self, number: int = signal.SIGTERM) -> int | None:
+        """End it; its exit status."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.send_signal(number)
+        try:
+            return process.wait(PATIENCE_SECONDS)
+        finally:
+            process.kill()
+            assert process.stdout is not None
+            process.stdout.close()
+
+    def ask(
+        self, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an answer that ends."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request(method, path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def records(self, path: str) -> list[dict[str, Any]]:
+        """The records of an answer that ends."""
+        status, _, body = self.ask(path)
+        assert status == 200, body
+        return [json.loads(line) for line in body.splitlines() if line]
+
+    def lines(self, path: str, headers: dict[str, str] | None = None) -> Iterator[str]:
+        """The lines of an answer, as they come, until the caller closes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request("GET", path, headers=headers or {})
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            while line := answer.readline():
+                yield line.decode().rstrip("\n")
+        finally:
+            connection.close()
+
+    def events(self, path: str, last_id: str | None = None) -> Iterator[tuple[str, str | None, Any]]:
+        """Server-sent events: name, id, data."""
+        found: dict[str, str] = {}
+        for line in self.lines(path, {} if last_id is None else {"Last-Event-ID": last_id}):
+            if not line and "data" in found:
+                yield found.get("event", "message"), found.get("id"), json.loads(found["data"])
+            if not line:
+                found = {}
+            elif not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                found[name] = value
+
+
+def eventually(holds: Callable[[], bool], what: str) -> None:
+    """Wait until it holds; fails with ``what``."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def environment() -> dict[str, str]:
+    """The environment of commands under test: plain, in UTC."""
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "TZ": "UTC", "TERM": "xterm"}
