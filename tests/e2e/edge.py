@@ -22,7 +22,7 @@ import pytest
 from supervise.balance.haproxy import Haproxy, HaproxyDown
 from supervise.balance.render import TEMPLATE_NAME, render
 from supervise.balance.runtime import Actual
-from tests.e2e.stack import TREE, docker, eventually
+from tests.e2e.stack import PREFIX, TREE, docker, eventually
 
 IMAGES = (os.environ.get("LOGSHIP_TEST_HA_IMAGE", ""), "logship/ha:local")
 
@@ -60,7 +60,7 @@ class Edge:
     """One network with a balancer and nodes."""
 
     share: Path
-    prefix: str = field(default_factory=lambda: "logship-balance-" + secrets.token_hex(3))
+    prefix: str = field(default_factory=lambda: f"{PREFIX}balance-{secrets.token_hex(3)}")
 
     @property
     def ha(self) -> str:

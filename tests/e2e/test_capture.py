@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import address, docker, eventually
+from tests.e2e.stack import PREFIX, address, docker, eventually
 from tests.e2e.test_images import name_of
 
 pytestmark = pytest.mark.engine
@@ -103,7 +103,7 @@ print(json.dumps({"lines": lines, "distinct": len(numbers), "torn": torn, "rest"
 @pytest.fixture
 def balancer(tmp_path: Path) -> Iterator[str]:
     """A container of the ha image, with its own PID 1, that answers every request itself."""
-    name = f"logship-e2e-{secrets.token_hex(3)}"
+    name = f"{PREFIX}{secrets.token_hex(3)}"
     docker("create", "--name", name, name_of("ha"))
     try:
         for text, place in (

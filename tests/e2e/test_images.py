@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from supervise.up.plan import OS_IMAGE, SLIM_IMAGE
-from tests.e2e.stack import TREE, address, docker, eventually, get, inspect, run
+from tests.e2e.stack import PREFIX, TREE, address, docker, eventually, get, inspect, run
 
 pytestmark = pytest.mark.engine
 
@@ -39,7 +39,7 @@ def inside(image: str, *words: str) -> str:
 @contextlib.contextmanager
 def container(image: str, *options: str) -> Iterator[str]:
     """A running container, gone when the block ends."""
-    name = f"logship-e2e-{secrets.token_hex(3)}"
+    name = f"{PREFIX}{secrets.token_hex(3)}"
     docker("run", "-d", "--name", name, *options, name_of(image))
     try:
         yield name
