@@ -80,20 +80,21 @@ def present(links: Iterable[Link]) -> Link | None:
 
 
 def parse_list(body: bytes) -> dict[str, list[Link]] | Invalid:
-    """The streams of one incarnation by program, from the collector's list of them."""
+    """The streams of one incarnation by program, from the collector's list; what others made under its name is left."""
     found: dict[str, list[Link]] = {}
     for line in body.splitlines():
         try:
             entry = json.loads(line)
             source, path = entry["source"], parse_stream_path(entry["stream"])
-            program, incarnation, continues = source["program"], source["incarnation"], source.get("continues")
-        except (ValueError, KeyError, TypeError):
+            program, incarnation, continues = map(source.get, ("program", "incarnation", "continues"))
+        except (ValueError, KeyError, TypeError, AttributeError):
             return Invalid("is no list of streams, one JSON object with stream and source a line")
         if isinstance(path, Invalid):
             return Invalid(f"names a stream whose path {path.reason}")
-        name = _parse_name(path.rpartition("/")[2], incarnation)
-        if name is not None:
-            found.setdefault(program, []).append(Link(path, *name, continues))
+        if isinstance(program, str) and isinstance(incarnation, str):
+            name = _parse_name(path.rpartition("/")[2], incarnation)
+            if name is not None:
+                found.setdefault(program, []).append(Link(path, *name, continues))
     return found
 
 

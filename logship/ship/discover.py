@@ -20,7 +20,7 @@ from pathlib import Path
 from logship.errors import USAGE, Fault
 from logship.ship.held import Held
 from logship.spool import losses, streams
-from logship.spool.layout import ACKED, ALIVE, IDENTITY, LOSSES, STARTS, segment_name
+from logship.spool.layout import ACKED, ALIVE, FOLDER_MODE, IDENTITY, LOSSES, STARTS, segment_name
 from logship.spool.log import OWN
 from logship.spool.ranges import Segment, Span, merged
 from logship.spool.reader import StreamReader
@@ -52,9 +52,14 @@ class SpoolFolder:
         self._losses_seen: tuple[int, int] | None = None
 
     def lock(self) -> bool:
-        """Be the one who ships this folder, for this process's life; False while another one is, or it is gone."""
+        """Be the one who ships this folder, for this process's life; False while another one is, or it is gone.
+
+        The lock is on a folder, that of the stream of the program ``ship``, so that the name can be both.
+        """
         if self._lock is None:
-            self._lock = _locked(self.path / LOCK, os.O_RDWR | os.O_CREAT)
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                (self.path / LOCK).mkdir(FOLDER_MODE)
+            self._lock = _locked(self.path / LOCK, os.O_RDONLY | os.O_DIRECTORY)
         return self._lock is not None
 
     def ended(self) -> bool:
@@ -210,9 +215,9 @@ def _identity(path: Path) -> dict[str, str]:
 
 
 def _locked(path: Path, flags: int) -> int | None:
-    """The file of this name, locked; None when another holds the lock, or the name went to another file meanwhile."""
+    """The file or folder of this name, locked; None when another holds the lock or the name is another's meanwhile."""
     try:
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(path, flags | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SUMMARY_SECONDS = 60.0
 SUMMARY_BYTES_MIN = 1024 * 1024
+CAUSES_MAX = 20
 
 
 class Log:
@@ -26,9 +27,10 @@ class Log:
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stderr
-        self._cause = ""  # of the trouble that goes on
-        self._failures = 0
+        self._failures = 0  # in the outage that goes on
         self._since = 0.0
+        self._told = False  # it was said that it goes on
+        self._told_at: dict[str, float] = {}
         self._moved = {"appends": 0, "bytes": 0, "sent_bytes": 0}
         self._summary_at = 0.0
         logger.remove()
@@ -39,20 +41,20 @@ class Log:
         logger.bind(fields=fields).log(level, "{}", event)
 
     def failed(self, cause: str, now: float) -> None:
-        """The collector could not be talked to: said when that begins, or when the cause becomes another."""
+        """The collector could not be talked to: each cause is said once in an outage, and once a minute over many."""
         if not self._failures:
             self._since = now
+            self._told_at = {each: at for each, at in self._told_at.items() if now - at < SUMMARY_SECONDS}
         self._failures += 1
-        if cause != self._cause:
-            self._cause = cause
+        if cause not in self._told_at and len(self._told_at) < CAUSES_MAX:
+            self._told_at[cause], self._told = now, True
             self.say("WARNING", "no answer", cause=cause, failures=self._failures)
 
     def answered(self, now: float) -> None:
         """The collector answers."""
-        if self._failures:
-            seconds = round(now - self._since, 1)
-            self.say("INFO", "answers again", failures=self._failures, seconds=seconds, last_cause=self._cause)
-            self._failures, self._cause = 0, ""
+        if self._told:
+            self.say("INFO", "answers again", failures=self._failures, seconds=round(now - self._since, 1))
+        self._failures, self._told = 0, False
 
     def moved(self, size: int, sent: int) -> None:
         """An append of ``size`` bytes, ``sent`` on the wire, was taken."""

@@ -123,8 +123,11 @@ class Sender(Steps):
         if self.state in SENDABLE:
             if shrank:
                 self.state = State.ASKING
-            elif not held.room(self.position) and (held.ended or held.first(self.position) is not None):
-                self._leave_for(self.position)
+            elif not held.room(self.position):
+                if held.first(self.position) is not None:
+                    self._leave_for(self.position)
+                elif held.ended:
+                    self._finish()
         elif self.state in (State.BETWEEN, State.CREATING):
             start = held.first(self.position)
             if shrank:
@@ -132,5 +135,7 @@ class Sender(Steps):
             elif start is not None:
                 self._next = next_link(self.origin, start, self.stream.path if self.stream else None, self._known)
                 self.state = State.CREATING
+            elif held.ended:
+                self._finish()
             else:
-                self.state = State.DRAINED if held.ended else State.BETWEEN
+                self.state = State.BETWEEN

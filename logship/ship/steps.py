@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from logship.ship.backoff import Backoff
-from logship.ship.chain import Link, Origin, present
+from logship.ship.chain import Link, Origin, first_path, present
 from logship.ship.held import Held
 from logship.ship.outcome import explained
 from logship.ship.states import (
@@ -26,7 +26,7 @@ from logship.ship.states import (
 )
 from logship.ship.stream import Stream
 from logship.spool.ranges import Span
-from logship.values import Loss, Source
+from logship.values import Loss, Source, StreamPath
 from logship.wire.requests import Create
 
 PARKED_SECONDS = 60.0
@@ -132,15 +132,13 @@ class Steps:
             self._resume, kind, how = self.position if first is None else first, "differs", "tail digest"
             reason = "the source does not hold the bytes that are stored; all it holds goes to the next stream"
         stream = self._present
-        name, offset = hashlib.sha256(stream.path.encode()).hexdigest()[:32], stream.end - stream.base
-        self._loss = Loss(f"ship-{name}-{kind}-{offset}", stream.path, offset, reason=reason, how=how)
-        self.state = State.RECORDING
+        self._lose(kind, stream.path, stream.end - stream.base, None, reason, how)
         return [Say("not what is stored", f"{stream.path}: {reason}", trouble=True)]
 
     def _go(self, given: Input) -> Commands:
         """The record is there."""
         self._leave_for(self._resume)
-        return self._left(given) if self._present.closed else []
+        return self._left(given) if self.stream is None or self.stream.closed else []
 
     def _leave(self, given: Input) -> Commands:
         """Whether the source is what is stored cannot be seen any more: go on in a new stream."""
@@ -155,8 +153,10 @@ class Steps:
         return self._reask(given)
 
     def _left(self, _given: Input) -> Commands:
-        """The stream is closed."""
-        self.position, self._present.closed, self.state = self._resume, True, State.BETWEEN
+        """The stream, if there is one, is closed."""
+        if self.stream is not None:
+            self.stream.closed = True
+        self.position, self.state = self._resume, State.BETWEEN
         self._backoff.reset()
         return [Acknowledged(self.position)]
 
@@ -220,10 +220,14 @@ class Steps:
     def _later(self, given: Input) -> Commands:
         """Nothing was written where the refusal has a word we know, or nothing was sent; else it is open."""
         sure = given.answer.code is not None or given.answer.status == 0 or self.state not in (*SENDABLE, State.CLOSING)
+        first = self._backoff.failures == 0
         seconds = self._backoff.next_seconds(given.chance, given.answer.retry_after_seconds)
         self._then, self.due = self.state if sure else State.ASKING, given.now + seconds
         self.state = State.WAITING
-        return []
+        if not first or given.answer.status == 503:  # that is everybody's, and told by whoever sees all
+            return []
+        text = f"cannot read: {given.cause}" if given.cause else f"to be tried again: {explained(given.answer)}"
+        return [Say("waits", f"{self.origin.program}: {text}", trouble=True)]
 
     def _shrink(self, given: Input) -> Commands:
         """The body is too large: half of it next time."""
@@ -267,6 +271,25 @@ class Steps:
         """This is the present stream from now on."""
         self._known.add(link.path)
         self.stream = Stream(link, f"ship-{self.origin.incarnation}")
+
+    def _finish(self) -> None:
+        """The source has ended and has no more bytes. What it lost at its very end no later stream can tell."""
+        lost = Span(self.position, self.held.end - self.position)
+        if lost.size <= 0:
+            self._leave_for(self.position)
+            if self.stream is None or self.stream.closed:
+                self.state = State.DRAINED
+            return
+        self._resume = self.held.end
+        path = first_path(self.origin) if self.stream is None else self.stream.path
+        offset = self.position - (0 if self.stream is None else self.stream.base)
+        self._lose("end", path, offset, lost.size, self.held.why(lost), "the source's own record")
+
+    def _lose(self, kind: str, path: StreamPath, offset: int, size: int | None, reason: str, how: str) -> None:
+        """A record of loss is due; its id is the same each time, so it counts once."""
+        name = hashlib.sha256(path.encode()).hexdigest()[:32]
+        self._loss = Loss(f"ship-{name}-{kind}-{offset}", path, offset, size, reason=reason, how=how)
+        self.state = State.RECORDING
 
     def _leave_for(self, offset: int) -> None:
         """Close the stream; the next one goes on at this spool offset."""

@@ -236,6 +236,16 @@ def is_stored(server: CollectorServer, content: bytes) -> bool:
     return stored(server, "web") == content
 
 
+def test_a_program_called_ship_has_its_stream_beside_the_lock(
+    server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper]
+) -> None:
+    first = shipper(server, spool)
+    until((spool.path / "ship").is_dir, "the lock is there")
+    spool.write("ship", b"my own log\n")
+    until(lambda: stored(server, "ship") == b"my own log\n", "it is shipped")
+    assert first.stop() == 0
+
+
 def test_the_streams_of_an_ended_incarnation_are_closed(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper]
 ) -> None:

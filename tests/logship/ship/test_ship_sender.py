@@ -33,7 +33,7 @@ def test_every_action_of_the_table_exists_and_every_step_is_in_it() -> None:
     named = {f"_{action}" for row in TABLE.values() for action in row.values()} - {"_-", "_!"}
     steps = {name for name in vars(Steps) if re.fullmatch(r"_[a-z]+", name) and callable(vars(Steps)[name])}
     assert named <= steps
-    inner = {"_again", "_left", "_open", "_parked"}  # steps within steps
+    inner = {"_again", "_finish", "_left", "_lose", "_open", "_parked"}  # steps within steps
     assert steps - named == inner
 
 
@@ -362,6 +362,30 @@ def test_a_source_that_has_ended_is_closed_when_all_of_it_is_there() -> None:
     world.finish()
     assert world.sender.state is State.DRAINED
     assert world.collector.streams[FIRST].closed
+
+
+def test_what_is_lost_at_the_very_end_of_an_ended_source_is_recorded_once() -> None:
+    world = settled()
+    world.lose(30)
+    world.ended = True
+    world.finish()
+    world.check()
+    (loss,) = world.collector.losses.values()
+    assert (loss.stream, loss.offset, loss.bytes) == (FIRST, 1000, 30)
+    world.restart_sender()
+    world.finish()
+    assert len(world.collector.losses) == 1
+    assert world.sender.state is State.DRAINED
+
+
+def test_a_source_that_lost_all_it_ever_had_is_a_record_and_no_stream() -> None:
+    world = World()
+    world.lose(30)
+    world.any = world.ended = True
+    world.finish()
+    (loss,) = world.collector.losses.values()
+    assert (loss.stream, loss.offset, loss.bytes) == (FIRST, 0, 30)
+    assert not world.collector.streams
 
 
 def test_the_present_stream_is_the_end_of_the_chain_not_the_one_that_begins_last() -> None:

@@ -54,6 +54,7 @@ class World:
         """The disk refuses what the program writes."""
         self.losses.append((Span(self.end, size), "not stored: No space left on device"))
         self.end += size
+        self.any = True  # spool makes an empty segment beyond the hole
 
     def delete(self, below: int) -> None:
         """Spool makes room, or deletes what is acknowledged."""
@@ -208,5 +209,8 @@ class World:
         assert sum(span.size for span in without(lost, stored)) == sum(span.size for span in lost), (stored, lost)
         whole = merged([*stored, *lost])
         assert not whole or (len(whole) == 1 and whole[0].offset == 0), (stored, lost)
+        records = [loss for loss in self.collector.losses.values() if loss.bytes]
+        at_the_end = self.end - max((span.end for span in whole), default=0) if self.ended else 0
+        assert sum(loss.bytes or 0 for loss in records) == at_the_end
         for span in self.spans:
             assert any(each.offset <= span.offset and span.end <= each.end for each in merged(stored)), (span, stored)
