@@ -45,8 +45,7 @@ class Client:
 
     def records(self, path: str, parameters: Sequence[tuple[str, str]] = ()) -> Iterator[Record | None]:
         """The records of an answer; None for each empty line. Raises Lost, Replaced, and Fault for a refusal."""
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(*self._place, timeout=SILENCE_SECONDS)
+        connection = self._connection()
         try:
             try:
                 connection.request("GET", f"{self._base}{path}?{urlencode(parameters)}")
@@ -59,10 +58,25 @@ class Client:
         finally:
             connection.close()
 
+    def alive(self) -> bool:
+        """Whether the viewer answers, and has a journal to read."""
+        connection = self._connection()
+        try:
+            connection.request("GET", f"{self._base}/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
     def unreachable(self, cause: str) -> Fault:
         """What to say when the viewer does not answer."""
         hint = "is `logship view` running, and is its port published? another address: --url or LOGSHIP_URL"
         return Fault("reach the viewer at", self.url, cause, hint, UNREACHABLE)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        return kind(*self._place, timeout=SILENCE_SECONDS)
 
     def _lines(self, answer: http.client.HTTPResponse) -> Iterator[Record | None]:
         while True:

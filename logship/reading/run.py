@@ -142,12 +142,9 @@ class Reading:
         tries = 0
         while True:
             self._pause(WAITS_SECONDS[min(tries, len(WAITS_SECONDS) - 1)])
+            if self._client.alive():
+                return
             tries += 1
-            try:
-                for _ in self._client.records("/healthz"):
-                    return
-            except (Lost, Fault):
-                continue
 
     def _broken(self, lost: Lost) -> Fault:
         if not self._answered:
