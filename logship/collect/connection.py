@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import httptools
 from uvicorn.config import Config
@@ -19,6 +20,9 @@ from uvicorn.server import ServerState
 
 from logship.collect.gate import Gate
 from logship.wire import Code, Limits, Refusal
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 PIECE_BYTES = 256 * 1024
 """A body is handed on in pieces of about this size: a task is woken once for most appends, not for each packet."""
@@ -44,7 +48,10 @@ class Connection(HttpToolsProtocol):
         self._body_deadline = 0.0
         self._head_fed = 0
         self._head_said = 0
-        self._held = 0
+        self._held: dict[int, int] = {}
+        self._serving: int | None = None
+        self._inner = self.app
+        self.app = self._serve
         self._refusal: Refusal | None = None
         self._turned_away = False
         self._unsent = 0
@@ -172,7 +179,8 @@ class Connection(HttpToolsProtocol):
             return
         cycle = self.cycle
         self._deadline = min(self.loop.time() + self._gate.bounds.body_pause_seconds, self._body_deadline)
-        self._held += len(body)
+        request = id(self.scope)
+        self._held[request] = self._held.get(request, 0) + len(body)
         self._refusal = self._gate.hold(len(body))
         cycle.body += body
         if len(cycle.body) >= PIECE_BYTES:
@@ -191,10 +199,8 @@ class Connection(HttpToolsProtocol):
     # What goes to the client.
 
     def on_response_complete(self) -> None:
-        """The answer is written; what was held for its body is given back."""
+        """The answer is written."""
         super().on_response_complete()
-        if not self.pipeline:
-            self._let_go()
         if self._reading is Reading.BODY and self.cycle.response_complete:
             self._deadline = self.loop.time() + self._gate.bounds.discard_seconds
         elif self._answered():
@@ -207,9 +213,20 @@ class Connection(HttpToolsProtocol):
         self._deadline = self.loop.time() + self._gate.bounds.idle_seconds
         self._gate.idle(self)
 
+    async def _serve(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Run the app. A body is held until that is done, also when its client has gone meanwhile."""
+        self._serving = request = id(scope)
+        try:
+            await self._inner(scope, receive, send)
+        finally:
+            if self._serving == request:
+                self._serving = None
+            self._gate.let_go(self._held.pop(request, 0))
+
     def _let_go(self) -> None:
-        self._gate.let_go(self._held)
-        self._held = 0
+        """Of requests that will never be served."""
+        for request in [request for request in self._held if request != self._serving]:
+            self._gate.let_go(self._held.pop(request))
 
     def _refuse_head(self) -> None:
         bound = self._gate.bounds.head_bytes_max

@@ -139,6 +139,21 @@ def test_ten_thousand_idle_connections_stop_nobody(tmp_path: Path, descriptors: 
         assert collector.stop() == 0
 
 
+def test_what_comes_while_it_is_stopping_is_503(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with inside(tmp_path) as server:
+            assert (await server.ask("PUT", "/v1/stream/a", OCTETS)).status == 201
+            server.app.stopping = True
+            for method, target in (("POST", "/v1/stream/a"), ("GET", "/v1/stream/a"), ("GET", "/v1/streams")):
+                reply = await server.ask(method, target, OCTETS, b"x" if method == "POST" else None)
+                assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "stopping", "1")
+                assert reply.headers["connection"] == "close"
+            health = await server.ask("GET", "/v1/health")
+            assert (health.status, b'"stopping":true' in health.body) == (503, True)
+
+    asyncio.run(scenario())
+
+
 def test_a_pile_of_connections_that_are_refused_is_bounded(tmp_path: Path) -> None:
     async def scenario() -> None:
         limits, bounds = Limits(connections_max=1), Bounds(lingering_max=2, linger_seconds=30)

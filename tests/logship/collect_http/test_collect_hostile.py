@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from logship.collect.gate import Bounds
-from logship.wire import Limits
+from logship.wire import Append, Appended, Limits, Refusal
 from tests.logship.collect_http.live import Inside, first_status, inside
 
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -181,6 +181,27 @@ def test_too_many_bodies_at_once_are_refused_and_the_others_go_on(tmp_path: Path
         assert (await server.ask("POST", "/v1/stream/a", OCTETS, bytes(60_000))).status == 204
 
     serve(tmp_path, scenario, bounds=Bounds(bodies_bytes_max=200_000))
+
+
+def test_a_body_counts_until_it_is_durable_though_its_client_has_gone(tmp_path: Path) -> None:
+    async def scenario(server: Inside) -> None:
+        go_on, append = asyncio.Event(), server.store.append
+
+        async def slow(request: Append, body: bytes) -> Appended | Refusal:
+            await go_on.wait()
+            return await append(request, body)
+
+        server.store.append = slow  # type: ignore[method-assign]  # a disk that takes its time
+        _, writer = await server.open(HEAD, b"Content-Length: 5\r\n\r\nhello")
+        await server.until(lambda: server.gate.bodies_bytes == 5, "the body has come")
+        writer.transport.abort()
+        await server.until(lambda: not server.gate.connections, "the client has gone")
+        assert server.gate.bodies_bytes == 5
+        go_on.set()
+        await server.until(lambda: server.gate.bodies_bytes == 0, "it is durable")
+        assert (await server.ask("GET", "/v1/stream/a")).body == b"hello"
+
+    serve(tmp_path, scenario)
 
 
 def test_an_idle_connection_is_closed_whether_it_ever_asked_or_not(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from logship import zstd
-from tests.logship.collect_http.live import TREE, Collector, Reply, raw, until
+from tests.logship.collect_http.live import TREE, Collector, Reply, ask, raw, until
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 HEAD = b"POST /v1/stream/a HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
@@ -85,7 +85,7 @@ def _refused(port: int) -> bool:
     return False
 
 
-def test_a_stopping_collector_answers_503_on_connections_that_are_open(tmp_path: Path) -> None:
+def test_a_request_behind_the_one_that_runs_at_the_stop_is_not_done(tmp_path: Path) -> None:
     collector = Collector(tmp_path / "store")
     assert collector.ask("PUT", "/v1/stream/a", OCTETS).status == 201
     head = (
@@ -194,4 +194,25 @@ def test_a_full_journal_answers_503_and_is_still_read(tmp_path: Path) -> None:
     reply = collector.ask("POST", "/v1/stream/a", OCTETS, bytes(1024 * 1024))
     assert (reply.code, reply.headers["retry-after"]) == ("no-room", "5")
     assert len(collector.ask("GET", "/v1/stream/a").body) == 1024 * 1024
+    assert collector.stop() == 0
+
+
+def test_a_disk_that_fails_is_never_acknowledged_and_ends_the_process_with_a_sentence(tmp_path: Path) -> None:
+    """A file size limit stands for the failing disk: the write of the second append ends in EFBIG."""
+    limited = ["sh", "-c", 'ulimit -f 512 && exec "$0" "$@"', sys.executable, "-m", "logship", "collect"]
+    command = [*limited, "--store", str(tmp_path / "store"), "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    port = int(process.stdout.readline().split("http://")[1].split(",")[0].rpartition(":")[2])
+    assert ask(port, "PUT", "/v1/stream/a", OCTETS).status == 201
+    assert ask(port, "POST", "/v1/stream/a", OCTETS, b"x" * 1000).status == 204
+    reply = ask(port, "POST", "/v1/stream/a", OCTETS, bytes(1_000_000))
+    assert (reply.status, reply.code) == (503, "stopping")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "logship collect: cannot " in errors
+    assert "File too large" in errors
+    assert "Traceback (most" not in errors.partition("logship collect: cannot ")[2]
+    collector = Collector(tmp_path / "store")
+    assert collector.ask("GET", "/v1/stream/a").body == b"x" * 1000
     assert collector.stop() == 0
