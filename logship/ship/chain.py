@@ -33,9 +33,9 @@ class Origin:
             **dict(self.facts),
         }
         if continues is not None:
-            fields["continues"] = continues
+            fields |= {"continues": continues, "lost_bytes": lost_bytes}  # without a number it would be an unknown one
             if lost_bytes:
-                fields |= {"lost_bytes": lost_bytes, "lost_reason": lost_reason}
+                fields["lost_reason"] = lost_reason
         return json.dumps(fields, separators=(",", ":"))
 
 

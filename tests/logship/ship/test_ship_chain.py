@@ -86,7 +86,10 @@ def test_the_source_of_a_stream_is_one_the_collector_takes() -> None:
     text = ORIGIN.source_text(FIRST, 12, "over budget")
     assert isinstance(parse_source(text), Source)
     assert isinstance(parse_source(ORIGIN.source_text(FIRST, 0, "")), Source)
-    assert "lost" not in ORIGIN.source_text(FIRST, 0, "")
+    nothing_lost = parse_source(ORIGIN.source_text(FIRST, 0, ""))
+    assert isinstance(nothing_lost, Source)
+    assert nothing_lost.fields()["lost_bytes"] == 0
+    assert "lost" not in ORIGIN.source_text(None, 0, "")
 
 
 def test_holes_are_explained_as_far_as_they_are_known() -> None:
