@@ -27,7 +27,7 @@ from supervise.balance.membership import (
     is_name,
 )
 from supervise.balance.runtime import Actual
-from supervise.balance.server import APP, Server, cookie_value
+from supervise.balance.server import APP, PANIC, Server, cookie_value
 from supervise.balance.wishes import Wishes
 
 GUARD_SECONDS = 60.0
@@ -44,14 +44,37 @@ class Known:
     port: int
     weight: int
 
+    @property
+    def endpoint(self) -> str:
+        return endpoint(self.address, self.port)
+
 
 @dataclass(frozen=True)
 class Memory:
-    """What has to be remembered from poll to poll: the servers, and when (monotonic seconds) some were removed for
-    having failed."""
+    """What has to be remembered from poll to poll: the servers; when (monotonic seconds) some were removed for having
+    failed; which names lost which address to a newer member."""
 
     servers: Mapping[str, Known] = field(default_factory=dict)
     failures: tuple[float, ...] = ()
+    beaten: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What HAProxy says of servers, by name: ``dead`` are those whose check fails, ``admitted`` those that passed one.
+    Both are empty where it cannot be asked."""
+
+    dead: frozenset[str] = frozenset()
+    admitted: frozenset[str] = frozenset()
+
+
+def seen_in(actual: Actual) -> Seen:
+    """What a look at HAProxy says."""
+    entries = actual.entries.values()
+    return Seen(
+        frozenset(entry.name for entry in entries if entry.has_failed),
+        frozenset(entry.name for entry in entries if entry.backend == PANIC and not entry.in_maintenance),
+    )
 
 
 @dataclass(frozen=True)
@@ -85,33 +108,53 @@ def first_memory(actual: Actual) -> Memory:
 def decide(
     memory: Memory,
     membership: Membership | None,
-    dead: Collection[str],
+    seen: Seen,
     wishes: Wishes,
     key: bytes,
     now: float,
 ) -> Decision:
-    """Who takes traffic. ``membership`` is None when the agent did not answer; ``dead`` are servers whose check fails
-    in HAProxy (empty where HAProxy cannot be asked); ``now`` is monotonic seconds."""
+    """Who takes traffic. ``membership`` is None when the agent did not answer; ``now`` is monotonic seconds."""
     if membership is None or membership.is_empty:
         reason = "Serf does not answer" if membership is None else "Serf lists nobody"
         return _decision(memory, {name: Verdict(KEPT, reason) for name in memory.servers}, wishes, key)
-    known = dict(memory.servers)
-    verdicts: dict[str, Verdict] = {}
-    for member in membership.members:
-        if member.status == ALIVE and member.role == TRAFFIC_ROLE:
-            known[member.name] = Known(member.address, member.port, member.weight)
-            verdicts[member.name] = Verdict(IN, "alive")
-    suspects: dict[str, str] = {}
-    for name in sorted(known.keys() - verdicts.keys()):
+    alive = {
+        member.name: Known(member.address, member.port, member.weight)
+        for member in membership.members
+        if member.status == ALIVE and member.role == TRAFFIC_ROLE
+    }
+    known = {**memory.servers, **alive}
+    verdicts = {name: Verdict(IN, "alive") for name in alive}
+    heirs = _heirs(alive, memory)
+    suspects = dict.fromkeys(alive.keys() - heirs.values(), "Serf says alive")
+    for name in sorted(known.keys() - alive.keys()):
         word, reason = _judge(name, membership)
         if word:
             verdicts[name] = Verdict(word, reason)
         else:
             suspects[name] = reason
     recent = tuple(time for time in memory.failures if now - time < GUARD_SECONDS)
-    failures = _evict(suspects, known, dead, verdicts, recent, now)
+    failures = _evict(suspects, known, heirs, seen, verdicts, recent, now)
     staying = {name: record for name, record in known.items() if verdicts[name].word != OUT}
-    return _decision(Memory(staying, failures), verdicts, wishes, key)
+    beaten = frozenset((name, known[name].endpoint) for name in alive.keys() - heirs.values())
+    return _decision(Memory(staying, failures, beaten), verdicts, wishes, key)
+
+
+def _heirs(alive: Mapping[str, Known], memory: Memory) -> dict[str, str]:
+    """Who has each address. Of several living members with one address the newest has it: engines give the address of
+    a killed container to the next one while Serf still calls the dead one alive. Who lost it once does not win it back
+    while the winner is there."""
+    found: dict[str, str] = {}
+    for name in sorted(alive, key=lambda name: (_age(name, alive[name], memory), name)):
+        found.setdefault(alive[name].endpoint, name)
+    return found
+
+
+def _age(name: str, known: Known, memory: Memory) -> int:
+    """0 for a newcomer, 1 for a server, 2 for who lost the address to a newer one."""
+    if (name, known.endpoint) in memory.beaten:
+        return 2
+    before = memory.servers.get(name)
+    return 1 if before and before.endpoint == known.endpoint else 0
 
 
 def _judge(name: str, membership: Membership) -> tuple[str, str]:
@@ -132,19 +175,22 @@ def _judge(name: str, membership: Membership) -> tuple[str, str]:
 def _evict(
     suspects: Mapping[str, str],
     known: Mapping[str, Known],
-    dead: Collection[str],
+    heirs: Mapping[str, str],
+    seen: Seen,
     verdicts: dict[str, Verdict],
     recent: tuple[float, ...],
     now: float,
 ) -> tuple[float, ...]:
     """Judge the suspects into ``verdicts``; return the times of all recent removals, these included."""
-    living = {endpoint(known[name].address, known[name].port) for name, found in verdicts.items() if found.word == IN}
     room = (len(known) + len(recent)) // 2 - len(recent)
     removed: list[float] = []
-    for name, reason in suspects.items():
-        if endpoint(known[name].address, known[name].port) in living:
-            verdicts[name] = Verdict(OUT, f"{reason}, and another member has its address")
-        elif name not in dead:
+    for name, reason in sorted(suspects.items()):
+        heir = heirs.get(known[name].endpoint)
+        if heir and (heir in seen.admitted or name not in seen.admitted):
+            verdicts[name] = Verdict(OUT, f"{reason}, but {heir} has its address now")
+        elif heir:
+            verdicts[name] = Verdict(KEPT, f"{reason}; {heir} has its address now, but is not admitted yet")
+        elif name not in seen.dead:
             verdicts[name] = Verdict(KEPT, f"{reason}, but HAProxy's check has not failed")
         elif len(removed) >= room:
             verdicts[name] = Verdict(KEPT, f"{reason}, but half of the servers went that way within a minute")

@@ -19,7 +19,7 @@ from supervise.balance.haproxy import HaproxyDown
 from supervise.balance.log import Log
 from supervise.balance.membership import BadListing, Membership, read_listing
 from supervise.balance.patience import Patience
-from supervise.balance.policy import KEPT, Decision, Memory, causes, decide, first_memory
+from supervise.balance.policy import KEPT, Decision, Memory, Seen, causes, decide, first_memory, seen_in
 from supervise.balance.publish import Judge, Publisher
 from supervise.balance.reconcile import Action, is_settled, reconcile, reload_reason
 from supervise.balance.runtime import Actual
@@ -95,8 +95,8 @@ class Balancer:
             self._servers = _servers_of(self._actual, self._memory)
         if self._memory is None:
             return  # what runs is not known yet, so nothing can be said about changes
-        dead = {entry.name for entry in self._actual.entries.values() if entry.has_failed} if self._actual else set()
-        decision = decide(self._memory, membership, dead, wishes, self._key, began)
+        seen = seen_in(self._actual) if self._actual else Seen()
+        decision = decide(self._memory, membership, seen, wishes, self._key, began)
         self._memory = decision.memory
         self._tell(decision, membership)
         self._bring_about(decision, wishes, began)

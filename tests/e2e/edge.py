@@ -32,6 +32,7 @@ WEB = """
 import http.server, socketserver, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one write: an answer that was begun when its server is killed cannot be repeated
     def do_GET(self):
         if self.path.startswith("/slow/"):
             time.sleep(float(self.path[6:]))

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -180,13 +181,27 @@ def actual(edge: Edge) -> Actual:
 def test_a_killed_node_fails_no_request_and_goes_once_serf_and_the_check_agree(running: Edge) -> None:
     running.node("n5")
     running.until("n5 takes traffic", lambda: "n5" in running.admitted())
-
-    def change() -> None:
-        docker("rm", "-f", f"{running.prefix}-n5")
-
-    under_load(running, change)
+    under_load(running, partial(kill, f"{running.prefix}-n5"))
     running.until("n5 is out", lambda: "n5" not in running.admitted(), seconds=60)
     assert "leave n5 (Serf says failed, and so does HAProxy's check)" in str(running.events("generation")[-1]["cause"])
+
+
+def test_nodes_killed_one_after_another_whose_address_the_next_one_gets_fail_no_request(running: Edge) -> None:
+    """Serf calls the dead ones alive for seconds; were they kept, one death would use up all retries of a request."""
+    for name in ("n6", "n7", "n8"):
+        running.node(name)
+        running.until(f"{name} takes traffic", partial(takes_traffic, running, name))
+        under_load(running, partial(kill, f"{running.prefix}-{name}"))
+    running.until("all are out", lambda: running.admitted() == {"n1", "n2", "n3"}, seconds=60)
+    running.until("the file follows", lambda: running.cfg.read_text().count("\n    server ") == 6)
+
+
+def takes_traffic(edge: Edge, name: str) -> bool:
+    return name in edge.admitted()
+
+
+def kill(container: str) -> None:
+    docker("rm", "-f", container)
 
 
 def test_a_poisoned_member_is_refused_and_changes_nothing(running: Edge) -> None:

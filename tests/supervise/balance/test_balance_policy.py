@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervise.balance.membership import Membership, read_listing
-from supervise.balance.policy import GUARD_SECONDS, Decision, Known, Memory, causes, decide
+from supervise.balance.policy import GUARD_SECONDS, Decision, Known, Memory, Seen, causes, decide
 from supervise.balance.server import Server, cookie_value
 from supervise.balance.wishes import Wishes
 from tests.supervise.balance.listings import balancer, record
@@ -27,8 +27,10 @@ def judged(
     dead: set[str] | None = None,
     wishes: Wishes | None = None,
     now: float = 1000.0,
+    admitted: set[str] | None = None,
 ) -> Decision:
-    return decide(memory, membership, dead or set(), wishes or Wishes(), KEY, now)
+    seen = Seen(frozenset(dead or ()), frozenset(memory.servers if admitted is None else admitted))
+    return decide(memory, membership, seen, wishes or Wishes(), KEY, now)
 
 
 def running(count: int) -> Memory:
@@ -103,9 +105,32 @@ def test_a_leave_is_not_limited_by_failures_just_before() -> None:
     assert names(judged(failed.memory, members(record("w2", 2, "leaving")))) == []
 
 
-def test_a_failed_member_whose_address_another_one_has_now_goes_without_a_second_witness() -> None:
-    decision = judged(running(1), members(record("w1", 1, "failed"), record("new", 1)))
-    assert names(decision) == ["new"]
+@pytest.mark.parametrize("status", ["alive", "failed", "absent"])
+def test_a_member_whose_address_a_newer_one_has_goes_as_soon_as_that_one_is_admitted(status: str) -> None:
+    """A killed container's address is given to the next one while Serf still calls the dead one alive."""
+    listing = members(*([record("w1", 1, status)] if status != "absent" else []), record("new", 1))
+    first = judged(running(1), listing)
+    assert names(first) == ["new", "w1"]
+    waiting = judged(first.memory, listing, admitted={"w1"})
+    assert names(waiting) == ["new", "w1"]
+    assert waiting.verdicts["w1"].reason.endswith("new has its address now, but is not admitted yet")
+    after = judged(waiting.memory, listing, admitted={"w1", "new"})
+    assert names(after) == ["new"]
+    again = judged(after.memory, listing, admitted={"new"})
+    assert names(again) == ["new"]
+
+
+def test_who_lost_its_address_has_it_again_when_the_newer_one_is_gone() -> None:
+    both = members(record("w1", 1), record("new", 1))
+    memory = judged(judged(running(1), both).memory, both, admitted={"w1", "new"}).memory
+    assert names(judged(memory, members(record("w1", 1), record("new", 1, "left")))) == ["w1"]
+
+
+def test_of_two_newcomers_with_one_address_one_is_taken_and_stays() -> None:
+    both = members(record("b", 1), record("a", 1))
+    first = judged(Memory(), both)
+    assert names(first) == ["a"]
+    assert names(judged(first.memory, both)) == ["a"]
 
 
 def test_a_running_server_whose_new_record_is_refused_stays_as_it_was() -> None:
