@@ -116,8 +116,9 @@ def test_the_declaration_is_of_its_image_and_keeps_a_spool(image: str) -> None:
     assert spool["command"][:2] == ["/usr/local/bin/logship", "spool"]
     assert spool["capture"] is False
     assert spool["restart"]["tries"] == 0
+    assert spool["after"] == ["ship"], "ship ends last: it sends what spool took at its end"
     for name, program in declaration["program"].items():
-        assert name == "spool" or program["after"], f"{name} would speak before anyone listens"
+        assert name == "ship" or program["after"], f"{name} would be stopped after the spool"
 
 
 @pytest.mark.parametrize("image", IMAGES)
