@@ -1,4 +1,4 @@
-"""What every answer of the HTTP edge keeps to: unknown places, other sites' pages, where a stream is, how many there may be."""
+"""What every answer keeps to: unknown places, other sites' pages, where a stream is, how many there may be."""
 
 from __future__ import annotations
 
