@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from logship.view.segments import NoStore
 
 NDJSON = "application/x-ndjson"
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Refused(Exception):
@@ -24,9 +25,7 @@ class Refused(Exception):
 
 def ndjson(found: Iterable[dict[str, Any]]) -> bytes:
     """Records, one a line."""
-    return "".join(json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n" for one in found).encode(
-        "utf-8", "surrogatepass"
-    )
+    return "".join([_JSON.encode(one) + "\n" for one in found]).encode("utf-8", "surrogatepass")
 
 
 def event(name: str, identity: str | None, data: Any) -> bytes:

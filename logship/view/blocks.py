@@ -1,7 +1,8 @@
 """Core: where in a segment the frames of a stream are: its frames in blocks, and which streams are in each.
 
-A block is up to 256 frames or 1 MiB, so a day of ten lines a second from a hundred programs is a few hundred thousand
-entries of a few bytes, not 86 million. A block's frames are read anew when they are wanted.
+A block is up to 256 frames, or 1 MiB of lines or of journal (and one frame more), so a day of ten lines a second from a
+hundred programs is a few hundred thousand entries of a few bytes, not 86 million. A block's frames are read anew when
+they are wanted.
 """
 
 from __future__ import annotations
@@ -39,16 +40,19 @@ class SegmentBlocks:
         self._oldest = array("Q")
         self._newest = array("Q")
         self._frames = 0
+        self._decoded = 0
         self._of: dict[str, array[int]] = {}
 
     def add(self, frame: Frame) -> None:
         """Take note of the next frame."""
-        if not self._lsns or self._frames >= BLOCK_FRAMES_MAX or frame.lsn - self._lsns[-1] >= BLOCK_BYTES_MAX:
+        bytes_so_far = max(self._decoded, frame.lsn - self._lsns[-1]) if self._lsns else 0
+        if not self._lsns or self._frames >= BLOCK_FRAMES_MAX or bytes_so_far >= BLOCK_BYTES_MAX:
             self._lsns.append(frame.lsn)
             self._oldest.append(frame.entry.time_ms)
             self._newest.append(frame.entry.time_ms)
-            self._frames = 0
+            self._frames = self._decoded = 0
         self._frames += 1
+        self._decoded += frame.entry.length
         self._oldest[-1] = min(self._oldest[-1], frame.entry.time_ms)
         self._newest[-1] = max(self._newest[-1], frame.entry.time_ms)
         self.end = frame.end

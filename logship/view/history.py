@@ -15,6 +15,7 @@ from logship.collect.stream import StreamState
 from logship.view.blocks import Block
 from logship.view.items import DAMAGE, Batch, Item, Mark, Skipped, TimedLine, loss_mark
 from logship.view.journal_reader import Damage, Journal, Picture
+from logship.view.lines import Line
 from logship.view.merge import merged
 from logship.view.moment import DAY_MS
 from logship.view.segments import Gone
@@ -142,17 +143,16 @@ class History:
             return {}  # what retention takes while it is read was the oldest there is
         except Damage as damage:
             return {"": [Mark(block.oldest_ms, "", block.lsn, DAMAGE, str(damage), block.lsn)]}
-        return {
-            path: [item for item in items if isinstance(item, TimedLine) or wanted.time(item.time_ms)]
-            for path, items in found.items()
-        }
+        if wanted.since_ms is None and wanted.until_ms is None:
+            return found
+        return {path: [item for item in items if wanted.time(item.time_ms)] for path, items in found.items()}
 
     def _of_stream(
         self, block: Block, stream: StreamState, end: int, wanted: Wanted, with_open: bool
     ) -> Iterator[Item]:
         try:
             for item in self.windows.of_stream(block, stream, end, _keeper(wanted), with_open=with_open):
-                if isinstance(item, TimedLine) or wanted.time(item.time_ms):
+                if wanted.time(item.time_ms):
                     yield item
         except Gone:
             return
@@ -216,11 +216,8 @@ class _Enough:
     ms: int | None = None
 
 
-def _keeper(wanted: Wanted) -> Callable[[TimedLine], bool]:
-    def keep(item: TimedLine) -> bool:
-        return wanted.time(item.time_ms) and wanted.text(item.line.data[: item.size - len(item.terminator)])
-
-    return keep
+def _keeper(wanted: Wanted) -> Callable[[Line], bool]:
+    return (lambda _: True) if wanted.grep is None and wanted.exclude is None else (lambda line: wanted.text(line.text))
 
 
 def _too_old(newest_ms: int, wanted: Wanted, enough_ms: int | None) -> bool:

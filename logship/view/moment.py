@@ -109,18 +109,16 @@ def _minute_ms(year: bytes, month: bytes, day: bytes, clock: bytes, zone: bytes)
 
 
 class Times:
-    """The times of a stream's lines, given in order. ``earlier``: offset and own time of one before them."""
+    """The times of a stream's lines, given in order. ``earlier``: offset and own time of one before them.
+
+    Not to be carried over a start of the program: what comes after has nothing to do with what was before.
+    """
 
     def __init__(self, earlier: tuple[int, int] | None = None) -> None:
         self._last = earlier
 
-    def forget(self) -> None:
-        """The program was started anew: what comes next has nothing to do with what was before."""
-        self._last = None
-
-    def of(self, line: Line) -> int:
-        """When ``line`` was written."""
-        found = own_ms(line.data, line.received_ms)
+    def of(self, line: Line, found: int | None) -> int:
+        """When ``line`` was written; ``found`` is its own time (``own_ms``)."""
         if found is not None:
             self._last = (line.offset, found)
             return found

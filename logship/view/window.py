@@ -7,6 +7,7 @@ that adjoin share nothing and miss nothing, however they are cut.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ class Windows:
         streams: Iterable[StreamState],
         start: int,
         end: int,
-        keep: Callable[[TimedLine], bool],
+        keep: Callable[[Line], bool],
         *,
         with_open: bool = False,
     ) -> dict[str, list[Item]]:
@@ -66,7 +67,7 @@ class Windows:
         }
 
     def of_stream(
-        self, block: Block, stream: StreamState, end: int, keep: Callable[[TimedLine], bool], *, with_open: bool
+        self, block: Block, stream: StreamState, end: int, keep: Callable[[Line], bool], *, with_open: bool
     ) -> Iterator[Item]:
         """The same of one stream, one frame at a time."""
         frames = [
@@ -78,13 +79,18 @@ class Windows:
             yield from self._kept(stream, frames, keep, with_open)
 
     def _kept(
-        self, stream: StreamState, frames: list[Frame], keep: Callable[[TimedLine], bool], with_open: bool
+        self, stream: StreamState, frames: list[Frame], keep: Callable[[Line], bool], with_open: bool
     ) -> Iterator[Item]:
+        times = _Lazy(self, stream.path, frames[0])
         for item in self._items(stream, frames, with_open):
-            if isinstance(item, Mark):
+            if isinstance(item, Line):
+                if keep(item):
+                    yield _timed(item, times.of(item))
+                else:
+                    times.skip(item)
+            else:
+                times.forget()
                 yield item
-            elif keep(item):
-                yield _slim(item)
 
     def whole(self, line: Line, size: int) -> bytes:
         """All ``size`` bytes of a line of which the beginning is held. Raises Gone and Damage."""
@@ -103,14 +109,13 @@ class Windows:
             lsn = entry.previous
         return b"".join(reversed(parts))
 
-    def _items(self, stream: StreamState, frames: list[Frame], with_open: bool) -> Iterator[Item]:
+    def _items(self, stream: StreamState, frames: list[Frame], with_open: bool) -> Iterator[Line | Mark]:
         """What completes with ``frames``, which follow on each other."""
         first = frames[0]
         past = self._past(stream.path, first, 0)
         splitter = Splitter(stream.path, past.offset, past.flags)
         for chunk in past.chunks:
             splitter.feed(chunk)
-        times = _Lazy(self, stream.path, first)
         told = self._told(first)
         for frame in frames:
             entry = frame.entry
@@ -121,7 +126,7 @@ class Windows:
             except Damage as damage:
                 rest = splitter.open_line(frame.lsn, entry.time_ms)
                 if rest is not None:
-                    yield times.timed(rest)
+                    yield rest
                 text = f"{entry.length:,} bytes cannot be read: {damage}"
                 yield Mark(entry.time_ms, stream.path, entry.offset, DAMAGE, text, frame.lsn, entry.length)
                 splitter = Splitter(stream.path, entry.offset + entry.length, CUT)
@@ -130,17 +135,14 @@ class Windows:
             starts = [start_mark(stream.path, offset, said, frame.lsn, entry.time_ms) for offset, said in marks]
             for line in lines:
                 while starts and starts[0].offset <= line.offset:
-                    times.forget()
                     yield starts.pop(0)
-                yield times.timed(line)
-            if starts:
-                times.forget()
-                yield from starts
+                yield line
+            yield from starts
         last = frames[-1]
         if with_open and not stream.closed and stream.last_lsn == last.lsn:
             rest = splitter.open_line(last.lsn, last.entry.time_ms)
             if rest is not None:
-                yield times.timed(rest)
+                yield rest
 
     def earlier_ms(self, path: str, first: Frame) -> tuple[int, int] | None:
         """Offset and own time of the last line before the frame ``first`` that says one near enough."""
@@ -198,30 +200,45 @@ class Windows:
 
 
 class _Lazy:
-    """Times of a window's lines; what came before it is looked at only if its first line says no time."""
+    """Times of a window's lines. What is not wanted, or came before, is looked at only for a line that says no time."""
 
     def __init__(self, windows: Windows, path: str, first: Frame) -> None:
         self._windows, self._path, self._first = windows, path, first
         self._times: Times | None = None
+        self._skipped: deque[Line] = deque()
 
     def forget(self) -> None:
         self._times = Times()
+        self._skipped.clear()
 
-    def timed(self, line: Line) -> TimedLine:
-        if self._times is None:
-            own = own_ms(line.data, line.received_ms)
-            earlier = self._windows.earlier_ms(self._path, self._first) if own is None else None
-            self._times = Times(earlier)
-        return TimedLine(self._times.of(line), line, len(line.data), line.terminator)
+    def skip(self, line: Line) -> None:
+        self._skipped.append(line)
+        while self._skipped[0].offset < line.offset - INHERITED_BYTES_MAX:
+            self._skipped.popleft()
+
+    def of(self, line: Line) -> int:
+        own = own_ms(line.data, line.received_ms)
+        if own is None:
+            for skipped in reversed(self._skipped):
+                earlier = own_ms(skipped.data, skipped.received_ms)
+                if earlier is not None:
+                    self._times = Times((skipped.offset, earlier))
+                    break
+            else:
+                if self._times is None:
+                    self._times = Times(self._windows.earlier_ms(self._path, self._first))
+        elif self._times is None:
+            self._times = Times()
+        self._skipped.clear()
+        return self._times.of(line, own)
 
 
-def _slim(item: TimedLine) -> TimedLine:
-    """The same with not more than HEAD_BYTES of its bytes."""
-    line = item.line
-    if item.size <= HEAD_BYTES:
-        return item
-    head = Line(line.stream, line.offset, line.data[:HEAD_BYTES], line.lsn, line.received_ms, line.flags)
-    return TimedLine(item.time_ms, head, item.size, item.terminator)
+def _timed(line: Line, time_ms: int) -> TimedLine:
+    """The line with not more than HEAD_BYTES of its bytes."""
+    size, terminator = len(line.data), line.terminator
+    if size > HEAD_BYTES:
+        line = Line(line.stream, line.offset, line.data[:HEAD_BYTES], line.lsn, line.received_ms, line.flags)
+    return TimedLine(time_ms, line, size, terminator)
 
 
 def _chunk(frame: Frame, body: bytes) -> Chunk:

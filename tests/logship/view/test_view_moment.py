@@ -62,12 +62,14 @@ def test_a_stamp_without_a_year_is_of_the_year_nearest_to_its_receipt() -> None:
 
 def test_a_line_without_a_time_has_that_of_the_line_before_it() -> None:
     times = Times()
-    assert times.of(Line("s", 0, b"no time\n", 1, RECEIVED)) == RECEIVED
-    assert times.of(Line("s", 8, b"2026-11-23 21:58:11 Traceback\n", 1, RECEIVED)) == at("2026-11-23T21:58:11")
-    assert times.of(Line("s", 38, b"  File x\n", 2, RECEIVED + 5)) == at("2026-11-23T21:58:11")
-    assert times.of(Line("s", 9 + INHERITED_BYTES_MAX, b"far\n", 3, RECEIVED + 9)) == RECEIVED + 9
-    times.forget()
-    assert times.of(Line("s", 40, b"after a start\n", 3, RECEIVED + 9)) == RECEIVED + 9
+
+    def of(offset: int, data: bytes, received_ms: int) -> int:
+        return times.of(Line("s", offset, data, 1, received_ms), own_ms(data, received_ms))
+
+    assert of(0, b"no time\n", RECEIVED) == RECEIVED
+    assert of(8, b"2026-11-23 21:58:11 Traceback\n", RECEIVED) == at("2026-11-23T21:58:11")
+    assert of(38, b"  File x\n", RECEIVED + 5) == at("2026-11-23T21:58:11")
+    assert of(9 + INHERITED_BYTES_MAX, b"far\n", RECEIVED + 9) == RECEIVED + 9
 
 
 def test_a_day_is_the_bound_of_belief() -> None:
