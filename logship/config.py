@@ -41,7 +41,9 @@ class Settings:
     drain_seconds: float = setting(3.0, "how long ship goes on sending after SIGTERM")
     patience_seconds: float = setting(30.0, "how long `ship --once` waits without any progress")
     view_listen: str = setting("127.0.0.1:8080", "HOST:PORT on which the viewer is reached")
-    view_hosts: str = setting("", "names, with commas between, by which browsers may call the viewer, besides local ones")
+    view_hosts: str = setting(
+        "", "names, with commas between, by which browsers may call the viewer, besides local ones"
+    )
     url: str = setting("http://127.0.0.1:8080", "URL of the viewer")
 
 
