@@ -6,7 +6,7 @@ from pathlib import Path
 
 from logship.wire import Limits
 from tests.logship.collect_http.live import Inside
-from tests.logship.collect_http.test_collect_reading import AT, OCTETS, serve
+from tests.logship.collect_http.test_collect_http_reading import AT, OCTETS, serve
 
 
 def test_what_is_not_there_is_404_and_what_cannot_be_done_405(tmp_path: Path) -> None:
