@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,12 +51,15 @@ def dispatch(
     options = parser.parse_args(arguments)
     assert command is not None, "argparse accepted a subcommand that is not in the table"
     try:
-        return command.run(options, environment)
+        status = command.run(options, environment)
+        sys.stdout.flush()
+        return status
     except Fault as fault:
         print(f"{program} {options.command}: {fault}", file=sys.stderr)
         return fault.status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # What is left in the buffer goes nowhere: flushed at exit, it would change the exit status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -94,3 +95,13 @@ def test_the_tree_names_no_place_outside_it() -> None:
         if path.suffix in {".py", ".md", ".toml", ".yaml", ".j2", ".lock", ".json", ""} and path.name != "test_docs.py":
             text = path.read_text(encoding="utf-8", errors="replace")
             assert not bad.search(text), name
+
+
+def test_a_reader_that_goes_away_ends_a_command_with_141_and_no_trace() -> None:
+    """As `supervise --help | head -1`, with a reader that is gone before the first byte."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as output:
+        words = [sys.executable, "-m", "supervise", "check", "--no-files", "images/webapp/supervise.toml"]
+        result = subprocess.run(words, cwd=TREE, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (141, "")

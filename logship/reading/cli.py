@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -76,12 +75,7 @@ def _logs(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     asked = _asked(options, terminal and form is not Form.JSON)
     colour = terminal and not options.no_color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     output = Output(form, terminal, colour, lambda time: time.astimezone())
-    try:
-        return Reading(Client(settings.url), output, sys.stdout.buffer).run(asked, options.follow)
-    except BrokenPipeError:
-        # What is left in the buffer goes nowhere: flushed at exit, it would change the exit status.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
+    return Reading(Client(settings.url), output, sys.stdout.buffer).run(asked, options.follow)
 
 
 def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]:
