@@ -24,8 +24,8 @@ CORES = {
     "supervise/up": ["plan", "progress", "request", "values"],
     "logship": ["values", "zstd"],
     "logship/collect": [
-        "admission", "draft", "index", "journal", "ledger", "payload", "recovery", "retention", "sse", "state",
-        "stream",
+        "admission", "draft", "findings", "index", "journal", "ledger", "payload", "recovery", "retention", "sse",
+        "state", "stream",
     ],
     "logship/ship": [
         "backoff", "chain", "held", "http1", "outcome", "schedule", "sender", "states", "steps", "stream",

@@ -1,12 +1,15 @@
-"""The command ``logship collect``."""
+"""The commands ``logship collect`` and ``logship fsck``."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 
 from logship import config
+from logship.collect import findings
 from logship.collect.commit import Bounds
+from logship.collect.fsck import opened
 from logship.collect.retention import DAY_SECONDS, Policy
 from logship.collect.run import Plan, run
 from logship.collect.store import Settings
@@ -80,4 +83,25 @@ def _refuse(name: str, cause: str, hint: str) -> None:
     raise Fault("take the setting", name, cause, hint, USAGE)
 
 
-COMMANDS = {"collect": Command(_configure, _collect)}
+def _configure_fsck(parser: argparse.ArgumentParser) -> None:
+    config.add_options(parser, "store")
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="text, or a record a segment")
+    parser.epilog = (
+        "Writes nothing. A store in use is checked up to what is durable; in one that is not, no collector can start "
+        "until the check is over. Exit status: 0 all good; 1 damage found; 2 usage, or no store that can be read."
+    )
+
+
+def _fsck(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    as_json = options.output == "json"
+    done: list[findings.Checked] = []
+    with opened(config.load(options, environment).store) as check:
+        for checked in check.run():
+            done.append(checked)
+            print(json.dumps(checked.record()) if as_json else "\n".join(checked.lines()), flush=True)
+        summary = findings.Summary(str(check.folder), check.durable if check.in_use else None, done)
+    print(json.dumps(summary.record()) if as_json else "\n".join(summary.lines()))
+    return 1 if summary.damaged else 0
+
+
+COMMANDS = {"collect": Command(_configure, _collect), "fsck": Command(_configure_fsck, _fsck)}

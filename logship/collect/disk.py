@@ -13,6 +13,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from logship.collect.folder import DURABLE, FILE_MODE, JOURNAL, Segment, prepare, segment_name, sync_folder, take
 from logship.collect.journal import ReadAt
@@ -142,7 +143,7 @@ class Disk:
 
         What is read raises FileNotFoundError when retention deleted the segment.
         """
-        window = _Window(self)
+        window = Window(self)
         try:
             yield window.read
         finally:
@@ -182,20 +183,28 @@ class Disk:
         return Fault(operation, str(self._journal / segment_name(self.segments[-1].lsn)), str(error), hint)
 
 
-class _Window:
+class Segmented(Protocol):
+    """A journal that can be read: where it lies, and its segments in order, as they are now."""
+
+    folder: Path
+    segments: list[Segment]
+
+
+class Window:
     """One open segment and a piece of it, so that small reads that lie together cost one."""
 
     _NEAR = 4096
     _AHEAD = 256 * 1024
 
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+    def __init__(self, journal: Segmented) -> None:
+        self._journal = journal
         self._file = -1
         self._base = self._end = 0
         self._start = 0
         self._piece = b""
 
     def read(self, lsn: int, size: int) -> bytes:
+        """Bytes from ``lsn`` on, within its segment. Raises OSError: FileNotFoundError where the segment is deleted."""
         at = lsn - self._start
         if at >= 0 and at + size <= len(self._piece):
             return self._piece[at : at + size]
@@ -209,19 +218,20 @@ class _Window:
         return self._piece[:size]
 
     def close(self) -> None:
+        """Close the segment that is open."""
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
 
     def _open(self, lsn: int) -> None:
-        segments = self._disk.segments
+        segments = self._journal.segments
         at = bisect_right(segments, lsn, key=lambda segment: segment.lsn) - 1
         if at < 0:
             raise FileNotFoundError(errno.ENOENT, "retention deleted the segment of LSN", str(lsn))
         self.close()
         self._base, self._start, self._piece = segments[at].lsn, 0, b""
         self._end = segments[at + 1].lsn if at + 1 < len(segments) else 1 << 64
-        self._file = os.open(self._disk.folder / JOURNAL / segment_name(self._base), os.O_RDONLY | os.O_CLOEXEC)
+        self._file = os.open(self._journal.folder / JOURNAL / segment_name(self._base), os.O_RDONLY | os.O_CLOEXEC)
 
 
 def watermark(content: bytes) -> int | None:

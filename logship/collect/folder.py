@@ -79,7 +79,7 @@ def prepare(folder: Path, first_segment: bytes) -> list[Segment]:
             hint = "run the logship that wrote it, or a newer one; nothing was changed"
             cause = f"its format is {found[:40]!r}, this program knows {FORMAT!r}"
             raise Fault("open the store", str(folder), cause, hint)
-        return _listed(journal)
+        return _whole(journal)
     except OSError as error:
         raise Fault("open the store", str(folder), str(error), "see to the disk; nothing was changed") from error
 
@@ -96,12 +96,17 @@ def _make(folder: Path, first_segment: bytes) -> None:
     sync_folder(folder.parent)
 
 
-def _listed(journal: Path) -> list[Segment]:
-    hint = "run `logship fsck` on the store; nothing was changed"
+def listed(journal: Path) -> list[Segment]:
+    """The segments as names and sizes tell, in order; whether they fit is not asked. Raises OSError."""
     names = sorted(path.name for path in journal.iterdir() if path.name.isdigit() and len(path.name) == LSN_DIGITS)
-    if not names:
+    return [Segment(int(name), int(name) + (journal / name).stat().st_size) for name in names]
+
+
+def _whole(journal: Path) -> list[Segment]:
+    hint = "run `logship fsck` on the store; nothing was changed"
+    found = listed(journal)
+    if not found:
         raise Fault("open the journal", str(journal), "it holds no segment", hint)
-    found = [Segment(int(name), int(name) + (journal / name).stat().st_size) for name in names]
     for one, other in pairwise(found):
         if one.end != other.lsn:
             cause = f"it ends at LSN {one.end}, but the next segment begins at {other.lsn}"
