@@ -18,7 +18,6 @@ _REFUSALS = {
     _BAD_NAME: "the container has no such program",
     _NO_FILE: "its command is not there",
     _NOT_EXECUTABLE: "its command cannot be run",
-    _SPAWN_ERROR: "it could not be spawned",
 }
 
 
@@ -110,8 +109,12 @@ class Pursuit:
         return step
 
     def refused(self, code: int, text: str) -> Step:
-        """What it means that supervisord refused the last thing asked; of a state that had already come: look again."""
-        if code in (_ALREADY_STARTED, _NOT_RUNNING):
+        """What it means that supervisord refused the last thing asked.
+
+        Of a state that had already come: look again. So, too, of a spawn error: it is also said of a program that ended
+        before the call could return, which supervisord will try again like any other that ends too soon.
+        """
+        if code in (_ALREADY_STARTED, _NOT_RUNNING, _SPAWN_ERROR):
             return WAIT
         return Step("failed", _REFUSALS.get(code, text))
 
