@@ -169,8 +169,7 @@ class _Reader:
             self.flaw(("program",), f"{len(tables)} programs are declared", f"declare at most {PROGRAMS_MAX}")
             tables = {}
         programs = tuple(self.program(name, value, tables) for name, value in tables.items())
-        cycle = order.find_cycle({program.name: program.after for program in programs})
-        if cycle:
+        for cycle in order.find_cycles({program.name: program.after for program in programs}):
             told = " -> ".join(cycle)
             self.flaw(("program", cycle[0], "after"), f"programs wait for each other: {told}", "break the circle")
         return Declaration(programs=programs, **container)

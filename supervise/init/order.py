@@ -11,8 +11,21 @@ from collections.abc import Collection, Mapping, Sequence
 After = Mapping[str, Sequence[str]]
 
 
-def find_cycle(after: After) -> list[str] | None:
-    """A circle of programs that wait for each other, first name repeated at the end; None if there is none.
+def find_cycles(after: After) -> list[list[str]]:
+    """Circles of programs that wait for each other, each with its first name repeated at the end.
+
+    No two share a program: further circles through the same programs are told once these are broken.
+    """
+    left = dict(after)
+    found = []
+    while cycle := _find_cycle(left):
+        found.append(cycle)
+        left = {name: others for name, others in left.items() if name not in cycle}
+    return found
+
+
+def _find_cycle(after: After) -> list[str] | None:
+    """The first circle, or None.
 
     Names that are not keys of ``after`` are left out: they are another fault. Depth is bounded by the number of
     programs, which the declaration bounds.

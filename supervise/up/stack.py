@@ -33,7 +33,9 @@ class Stack:
         self._base = base
         self._variables = {
             **{name: str(port) for name, port in request.ports.items()},
-            **({"BASE_IMAGE": base} if base else {}),
+            # Only compose's own builds would use it, and version 1 replaces every container of a service when a build
+            # argument differs from the one a container was started with: the same for every command, then.
+            "BASE_IMAGE": "",
             "LOGSHIP_IMAGES": self._namespace,
             "LOGSHIP_TAG": self._tag,
         }

@@ -210,7 +210,7 @@ def test_windows_line_ends_fail_the_build_with_the_file_and_the_remedy(tmp_path:
     broken = tmp_path / "images" / "webapp" / "supervise.toml"
     broken.write_bytes(broken.read_bytes().replace(b"\n", b"\r\n"))
     words = ["-f", str(tmp_path / "images" / "Dockerfile"), "--build-arg", f"BASE_IMAGE={base_image()}"]
-    done = run("docker", "build", *words, "--target", "code", str(tmp_path), check=False, timeout=600)
+    done = run("docker", "build", "--force-rm", *words, "--target", "code", str(tmp_path), check=False, timeout=600)
     assert done.returncode != 0
     said = done.stdout + done.stderr
     assert "/src/images/webapp/supervise.toml" in said

@@ -85,6 +85,11 @@ def test_a_fleet_comes_up_grows_and_goes_without_a_trace(typed: Typed) -> None:
     assert "3 webapps healthy" in text
     assert set(first["containers"]) < set(typed.left()["containers"]), "those that were there are the same"
 
+    scaled = typed.left()["containers"]
+    typed.variables += [f"{name}={port}" for name, port in typed.stack.ports.items()]
+    typed.make("up", "NODES=3")
+    assert typed.left()["containers"] == scaled, "make up after make scale replaces nobody: that would be an outage"
+
     text = typed.make("down").stdout
     assert "removed 5 containers, 1 network, 0 volumes" in text
     left = typed.left()

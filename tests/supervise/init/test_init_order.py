@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervise.init.order import find_cycle, start_order, startable, stoppable
+from supervise.init.order import find_cycles, start_order, startable, stoppable
 
 HA = {"spool": [], "serf": ["spool"], "haproxy": ["spool"], "balance": ["haproxy", "serf"]}
 
@@ -37,10 +37,12 @@ def test_a_program_stays_while_a_distant_follower_is_up() -> None:
 
 
 def test_a_circle_is_found_and_named() -> None:
-    assert find_cycle({"x": ["a"], "a": ["b"], "b": ["a"]}) == ["a", "b", "a"]
-    assert find_cycle({"a": ["a"]}) == ["a", "a"]
-    assert find_cycle({"a": ["elsewhere"]}) is None
-    assert find_cycle(HA) is None
+    assert find_cycles({"x": ["a"], "a": ["b"], "b": ["a"]}) == [["a", "b", "a"]]
+    assert find_cycles({"a": ["a"]}) == [["a", "a"]]
+    assert find_cycles({"a": ["elsewhere"]}) == []
+    assert find_cycles(HA) == []
+    several = {"a": ["b"], "b": ["a"], "c": ["d"], "d": ["c"], "e": ["e"], "f": ["a"]}
+    assert find_cycles(several) == [["a", "b", "a"], ["c", "d", "c"], ["e", "e"]]
 
 
 NAMES = [f"p{number}" for number in range(8)]
@@ -53,7 +55,7 @@ ANY = st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), m
 @given(ACYCLIC)
 def test_an_order_without_circles_starts_and_stops_everything(after: dict[str, list[str]]) -> None:
     """Starting and stopping by the rules ends, in one order and its reverse rule, whatever the graph."""
-    assert find_cycle(after) is None
+    assert find_cycles(after) == []
     order = start_order(after)
     assert all(order.index(other) < order.index(name) for name in after for other in after[name])
     up: set[str] = set()
@@ -71,10 +73,11 @@ def test_an_order_without_circles_starts_and_stops_everything(after: dict[str, l
 
 @given(ANY)
 def test_a_reported_circle_is_one_and_none_is_missed(after: dict[str, list[str]]) -> None:
-    cycle = find_cycle(after)
+    cycles = find_cycles(after)
     known = {name: [other for other in others if other in after] for name, others in after.items()}
-    if cycle is None:
-        assert sorted(start_order(known)) == sorted(after)
-    else:
+    for cycle in cycles:
         assert cycle[0] == cycle[-1]
         assert all(later in after[earlier] for earlier, later in pairwise(cycle))
+    assert len({name for cycle in cycles for name in cycle}) == sum(len(cycle) - 1 for cycle in cycles)
+    if not cycles:
+        assert sorted(start_order(known)) == sorted(after)
