@@ -154,7 +154,7 @@ def test_a_web_node_alone_serves_as_its_own_user_under_supervise_and_stops_in_or
         owners = {}
         for program in programs_of(name):
             owners[program["name"]] = docker("exec", name, "stat", "-c", "%u", f"/proc/{program['pid']}")
-        assert owners == {"spool": "0", "webapp": "3000", "serf": "7946"}
+        assert owners == {"ship": "0", "spool": "0", "webapp": "3000", "serf": "7946"}
         began = time.monotonic()
         docker("stop", name)
         print(f"docker stop of a lone web node: {time.monotonic() - began:.1f} s")

@@ -28,7 +28,7 @@ EXPECTED = {
     ".venv/bin/supervise ctl tail webapp:webapp -n 5": r'"path": "/"',
     ".venv/bin/logship logs -n 20": r"(?m)^.* (ha|webapp|collector)/\d+:\w+ \| ",
     ".venv/bin/logship logs ha:haproxy -n 5": r"ha/1:haproxy \| ",
-    ".venv/bin/logship sources": r"(?m)^webapp/5:webapp ",
+    ".venv/bin/logship sources": r"(?m)^webapp/5:serf ",
     ".venv/bin/supervise lb status": r"alive +up +L7OK",
     ".venv/bin/supervise lb history": r"applied +runtime .* join ",
     "make down": r"removed 7 containers",
