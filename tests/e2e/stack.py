@@ -20,6 +20,8 @@ TREE = Path(__file__).resolve().parent.parent.parent
 T = TypeVar("T")
 PREFIX = f"logship-e2e-{os.environ.get('LOGSHIP_TEST_RUN', '')}"
 """The run's token, from `make test`, lets it remove what a killed test left, and nothing of another run."""
+NAMED = "{{.Repository}}:{{.Tag}}"
+"""Images are removed by name: one of the same content has the same id, and by its id all its names would go."""
 PORTS = ("HTTP_PORT", "STATS_PORT", "ADMIN_PORT", "VIEWER_PORT")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import PREFIX, TREE, Stack, docker, run
+from tests.e2e.stack import NAMED, PREFIX, TREE, Stack, docker, run
 
 pytestmark = pytest.mark.engine
 
@@ -53,8 +53,8 @@ def stack() -> Iterator[Stack]:
         yield stack
     finally:
         stack.remove()
-        for image in docker("images", "-q", "--filter", f"reference={stack.project}/*").split():
-            docker("image", "rm", "-f", image, check=False)
+        for image in docker("images", "--format", NAMED, "--filter", f"reference={stack.project}/*").split():
+            docker("image", "rm", image, check=False)
 
 
 def typed(stack: Stack, command: str, folder: Path) -> subprocess.CompletedProcess[str]:

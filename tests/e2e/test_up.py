@@ -16,7 +16,7 @@ import pytest
 
 from supervise.up import base
 from supervise.up.shell import Shell
-from tests.e2e.stack import PORTS, PREFIX, Stack, docker, free_ports, run
+from tests.e2e.stack import NAMED, PORTS, PREFIX, Stack, docker, free_ports, run
 
 pytestmark = pytest.mark.engine
 
@@ -44,7 +44,7 @@ class Typed:
             "containers": ("ps", "-aq", "--filter", label),
             "networks": ("network", "ls", "-q", "--filter", label),
             "volumes": ("volume", "ls", "-q", "--filter", label),
-            "images": ("images", "-q", "--filter", f"reference={self.images}*"),
+            "images": ("images", "--format", NAMED, "--filter", f"reference={self.images}*"),
         }
         return {kind: docker(*words).split() for kind, words in listings.items()}
 
@@ -58,7 +58,7 @@ def typed() -> Iterator[Typed]:
     finally:
         typed.stack.remove()
         for image in typed.left()["images"]:
-            docker("image", "rm", "-f", image, check=False)
+            docker("image", "rm", image, check=False)
 
 
 def test_a_fleet_comes_up_grows_and_goes_without_a_trace(typed: Typed) -> None:
