@@ -6,7 +6,7 @@ UP := $(PYTHON) -m supervise.up
 DIR ?= evidence
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale down images evidence test ci-long lint unit e2e conformance
+.PHONY: help up scale down images evidence test ci-long lint unit e2e conformance bench-ship
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -43,3 +43,6 @@ e2e: ## the tests on real containers (ARGS likewise)
 
 conformance: ## the public suite of the Durable Streams protocol against the collector (needs Node and npm)
 	@.venv/bin/python tests/conformance/run.py
+
+bench-ship: ## how fast logs are taken in, beside a plain copy in the same run (ARGS="--quick")
+	@.venv/bin/python -m bench.ship $(ARGS)
