@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from logship.places import Places
 from supervise.init import order, shapes
-from supervise.init.places import Places
 from supervise.init.values import COMMAND, HTTP, RUNNING, STARTED, TCP, Declaration, Program, Ready, Restart, Stop
 
 PROGRAMS_MAX = 64

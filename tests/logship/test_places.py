@@ -7,7 +7,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervise.init.places import Places
+from logship.places import Places
 
 TEXT = '''# a comment with [brackets] and key = 1
 [container]
