@@ -54,6 +54,7 @@ def _ship(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         settings.drain_seconds,
         settings.patience_seconds,
         settings.chunk_bytes_max,
+        settings.spool_bytes_max,
     )
     return Ship(plan).run()
 

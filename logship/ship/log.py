@@ -2,12 +2,14 @@
 
 What a collector that is away could cause again and again is said once, then counted until it is over. What was moved
 is said once a minute at most, and only when it was much: a log that reported the shipping of itself would never end.
+How far behind each source is comes as a ``snapshot`` at a fixed rate, which readers leave out unless they are asked.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from loguru import logger
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 SUMMARY_SECONDS = 60.0
 SUMMARY_BYTES_MIN = 1024 * 1024
+SNAPSHOT_SECONDS = 30.0
+SNAPSHOT_FIRST_SECONDS = 5.0
+SNAPSHOT_SOURCES_MAX = 100
 CAUSES_MAX = 20
 
 
@@ -33,6 +38,7 @@ class Log:
         self._told_at: dict[str, float] = {}
         self._moved = {"appends": 0, "bytes": 0, "sent_bytes": 0}
         self._summary_at = 0.0
+        self._snapshot_at: float | None = None
         logger.remove()
         logger.add(self._write, level="DEBUG", format="{message}", catch=True)
 
@@ -70,6 +76,21 @@ class Log:
         if self._moved["bytes"] >= SUMMARY_BYTES_MIN or self._failures:
             self.say("INFO", "shipped", **self._moved, behind_bytes=behind_bytes, failures=self._failures)
             self._moved = dict.fromkeys(self._moved, 0)
+
+    def snapshot(self, now: float, sources: Callable[[], list[dict[str, Any]]], spool_bytes_max: int) -> None:
+        """Each SNAPSHOT_SECONDS, how far behind each source is: what `logship sources` tells of lag is from here.
+
+        The SNAPSHOT_SOURCES_MAX that are farthest behind are told, and how many are not. ``spool_bytes_max`` is what a
+        program may keep in the spool.
+        """
+        if self._snapshot_at is None:
+            self._snapshot_at = now + SNAPSHOT_FIRST_SECONDS
+        if now < self._snapshot_at:
+            return
+        self._snapshot_at = now + SNAPSHOT_SECONDS
+        found = sources()
+        told = found[:SNAPSHOT_SOURCES_MAX]
+        self.say("INFO", "snapshot", spool_bytes_max=spool_bytes_max, sources=told, untold=len(found) - len(told))
 
     def _write(self, message: Message) -> None:
         record = message.record

@@ -12,6 +12,7 @@ import random
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -40,6 +41,8 @@ class Plan:
     drain_seconds: float = 3.0
     patience_seconds: float = 30.0
     chunk_bytes_max: int = 1024 * 1024
+    spool_bytes_max: int = 0
+    """What a program may keep in the spool: only to be told."""
 
 
 class Ship:
@@ -79,6 +82,8 @@ class Ship:
             self._grant(now)
             self._sources.note_acked(now)
             self._log.summary(now, self._sources.behind_bytes)
+            if not self._plan.once:
+                self._log.snapshot(now, partial(self._sources.snapshot, now), self._plan.spool_bytes_max)
             status = self._status(now)
             if status is not None:
                 self._sources.note_acked(now, all_now=True)

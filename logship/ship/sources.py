@@ -6,14 +6,19 @@ Left to others: what a look finds (``discover``), talking to the collector (``ru
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from logship.ship.chain import Origin
 from logship.ship.discover import SpoolFolder, SpoolSource
 from logship.ship.held import Held
 from logship.ship.instance import container_id, instance_name
+from logship.ship.lag import Age
 from logship.ship.sender import Sender
+from logship.ship.states import State
+from logship.spool.layout import stamp
 
 FOLDER_SECONDS = 1.0
 """How often it is looked whether there are new programs, whether the incarnation is over, whether a lock is free."""
@@ -31,6 +36,7 @@ class Lane:
     acked: int | None = None
     goal: int | None = None
     """Where the source ended when it was first seen."""
+    age: Age = field(default_factory=Age)
 
 
 class Sources:
@@ -64,6 +70,7 @@ class Sources:
             if held is not None:
                 if lane.goal is None:
                     lane.goal = held.end
+                lane.age.found(held.end, now)
                 yield lane, held
 
     def note_acked(self, now: float, all_now: bool = False) -> None:
@@ -83,6 +90,11 @@ class Sources:
     def behind_bytes(self) -> int:
         """Bytes held that are not acknowledged."""
         return sum(lane.sender.unacknowledged for lane in self.lanes.values())
+
+    def snapshot(self, now: float) -> list[dict[str, Any]]:
+        """How far behind each source is, the farthest first; ``behind_bytes`` is null while that is being asked."""
+        found = [_behind(lane, now) for lane in self.lanes.values()]
+        return sorted(found, key=lambda one: -1 if one["behind_bytes"] is None else one["behind_bytes"], reverse=True)
 
     def _look_at_folders(self) -> None:
         for folder in [*self.waiting]:
@@ -126,3 +138,17 @@ class Sources:
         if text not in self._told and len(self._told) < 1000:
             self._told.add(text)
             self._say("WARNING", "trouble", text=text)
+
+
+def _behind(lane: Lane, now: float) -> dict[str, Any]:
+    """``since``: when the oldest byte was found that waits; with ``at_least`` it was there before this process was."""
+    sender, words = lane.sender, lane.source.folder.identity
+    found: dict[str, Any] = {"program": lane.source.program, "incarnation": words["incarnation"]}
+    known = lane.acked is not None or sender.state in (State.BETWEEN, State.CREATING, State.DRAINED)
+    found["behind_bytes"] = sender.unacknowledged if known else None
+    waiting = lane.age.waiting(sender.position) if found["behind_bytes"] else None
+    if waiting is not None:
+        found["since"] = stamp(time.time() - (now - waiting.since))
+        if waiting.at_least:
+            found["at_least"] = True
+    return found

@@ -28,7 +28,7 @@ UNFINISHED_SECONDS = 1.0
 """A line without its end is shown after this long: a last word before a crash often has none."""
 REOPEN_SECONDS = 5.0
 SAY_SECONDS = 1.0
-EVENTS = "supervise"
+SNAPPING = ("supervise", "ship")
 
 
 class CopiedStream:
@@ -39,7 +39,7 @@ class CopiedStream:
         self.unfinished_since = 0.0
         self._prefix = line_prefix
         self._reader = StreamReader(folder, offset)
-        self._cutter = LineCutter(line_prefix, LINE_BYTES_MAX, not_a_snapshot if folder.name == EVENTS else None)
+        self._cutter = LineCutter(line_prefix, LINE_BYTES_MAX, not_a_snapshot if folder.name in SNAPPING else None)
 
     @property
     def lag(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 
-from logship.ship.log import SUMMARY_BYTES_MIN, SUMMARY_SECONDS, Log
+from logship.ship.log import SNAPSHOT_SECONDS, SNAPSHOT_SOURCES_MAX, SUMMARY_BYTES_MIN, SUMMARY_SECONDS, Log
 
 
 def events(out: io.StringIO) -> list[str]:
@@ -45,3 +45,15 @@ def test_little_traffic_is_not_worth_a_line() -> None:
     for second in range(59):
         log.summary(100 * SUMMARY_SECONDS + second, 7)
     assert events(out) == ["shipped"]
+
+
+def test_how_far_behind_sources_are_is_told_at_a_fixed_rate_and_in_a_bounded_line() -> None:
+    out = io.StringIO()
+    log = Log(out)
+    sources = [{"program": f"p{number}", "incarnation": "i", "behind_bytes": 0} for number in range(1000)]
+    for second in range(5 + int(SNAPSHOT_SECONDS)):
+        log.snapshot(100.0 + second, lambda: sources, 4096)
+    assert events(out) == ["snapshot"]
+    said = json.loads(out.getvalue())
+    assert (len(said["sources"]), said["untold"]) == (SNAPSHOT_SOURCES_MAX, 1000 - SNAPSHOT_SOURCES_MAX)
+    assert said["spool_bytes_max"] == 4096
