@@ -17,7 +17,7 @@ up: ## from a bare machine to a healthy fleet (NODES=2 PLAN=1 HTTP_PORT=80 STATS
 scale: ## change the number of web nodes (NODES=5)
 	@$(UP) scale
 
-down: ## leave nothing running (VOLUMES=1: nothing at all)
+down: ## leave nothing running (VOLUMES=1: no volume and no image either)
 	@$(UP) down
 
 images: ## build the images and print their sizes

@@ -17,10 +17,11 @@ server of ``app`` is usable. A server is in ``app_panic`` once it has passed a c
 kept by HAProxy itself."""
 
 CHECKS = (
-    "check inter 500ms fastinter 200ms downinter 200ms fall 2 rise 1 observe layer4 error-limit 10 on-error mark-down"
+    "check inter 500ms fastinter 200ms downinter 200ms fall 2 rise 1 observe layer4 error-limit 5 on-error mark-down"
 )
-"""A server is down after two failed checks in a row (the second 200 ms after the first) or ten failed connections, and
-up after one good check. A newcomer's first check comes after 200 ms."""
+"""A server is down after two failed checks in a row (the second 200 ms after the first) or five failed connections, and
+up after one good check. Five is half of ``retries``: two dead servers together cannot use up the tries of a request.
+A newcomer's first check comes after 200 ms."""
 
 COOKIE_DIGITS = 16
 

@@ -18,7 +18,7 @@ TREE = Path(__file__).resolve().parent.parent.parent
 COMMANDS: Mapping[str, tuple[Callable[[Machine], int], str]] = {
     "up": (run.up, "from whatever there is to a healthy stack (NODES=2)"),
     "scale": (run.scale, "change the number of web nodes (NODES=5)"),
-    "down": (run.down, "leave nothing running (VOLUMES=1: nothing at all)"),
+    "down": (run.down, "leave nothing running (VOLUMES=1: no volume and no image either)"),
     "images": (run.images, "build the images and print their sizes"),
     "lint": (stages.run, "ruff and mypy"),
     "unit": (stages.run, "the tests that need no engine"),

@@ -50,6 +50,7 @@ class Machine:
                     Path(path).unlink(missing_ok=True)
             case Action.START:
                 daemon.start(self.shell, step.subjects[0], lambda: bool(facts.engine_version(self.shell)), say)
+                say(f"{step.topic}: it answers now")
             case Action.COMMANDS:
                 venv.install(self.shell, self.tree, dev="dev" in self.request.needs)
             case Action.PULL:

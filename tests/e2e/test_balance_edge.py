@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from supervise.balance.runtime import NEEDED
+from supervise.balance.runtime import NEEDED, Entry
+from supervise.balance.server import CHECKS
 from tests.e2e.edge import WEB, Edge, opened
 from tests.e2e.stack import TREE, docker
 from tests.supervise.balance.haproxy_model import CONTRACT
@@ -60,8 +63,38 @@ def test_haproxy_accepts_the_golden_files_without_a_warning(edge: Edge, name: st
 
 def test_haproxy_says_what_is_wrong_with_a_file_and_where(edge: Edge) -> None:
     place = edge.share / "bad.cfg"
-    place.write_text(edge.cfg.read_text().replace("retries 3", "retires 3"))
+    place.write_text(edge.cfg.read_text().replace("retries 10", "retires 3"))
     assert "unknown keyword 'retires'" in edge.haproxy().check(place)
+
+
+def test_a_request_gets_past_five_dead_servers_in_a_row(edge: Edge) -> None:
+    """On a connection that was used before HAProxy closes without an answer when all tries are used up."""
+    haproxy = edge.haproxy()
+    node = edge.node("alive")
+    names = ["alive", *(f"dead{number}" for number in range(5))]
+    for name in names:
+        words = f"add server app/{name} {edge.address_of(node)}:3000 {CHECKS} weight 100 cookie {name}"
+        haproxy.run([words, f"enable health app/{name}", f"enable server app/{name}"])
+    edge.until("all serve", lambda: all(entry.has_passed for entry in in_app(edge)))
+    for name in names[1:]:
+        haproxy.run([f"set server app/{name} addr {edge.address_of(node)} port 9", f"disable health app/{name}"])
+    client = http.client.HTTPConnection(edge.address, 80, timeout=15)
+    for _ in range(12):
+        haproxy.run([f"set server app/{name} health up" for name in names[1:]])
+        client.request("GET", "/")
+        response = client.getresponse()
+        assert (response.status, response.read()) == (200, b"alive\n")
+    client.close()
+    edge.until("it was logged", lambda: edge.log("haproxy").count(" app/alive ") >= 12)
+    assert re.search(r" app/alive .*/\+5 \d+/\d+ ", edge.log("haproxy")), "no request met all five"
+    haproxy.run([f"set server app/{name} state maint" for name in names])
+    edge.until("they are gone", lambda: haproxy.run([f"del server app/{name}" for name in names]) and not in_app(edge))
+    docker("rm", "-f", node)
+
+
+def in_app(edge: Edge) -> list[Entry]:
+    """The servers of ``app``."""
+    return [entry for entry in edge.haproxy().look().entries.values() if entry.backend == "app"]
 
 
 def test_without_servers_there_is_a_503_that_says_when_to_come_again_and_which_request_it_was(edge: Edge) -> None:

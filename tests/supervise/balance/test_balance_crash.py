@@ -83,7 +83,7 @@ def test_a_balancer_killed_at_any_step_is_mended_by_the_next(
             wanted = ["w2"]
         else:
             template = (desk.folder / "templates" / "haproxy.cfg.j2").read_text()
-            desk.template(template.replace("retries 3", "retries 2"))
+            desk.template(template.replace("retries 10", "retries 2"))
         has_died = die_at(desk, number, dies_after)
         desk.begin()
         desk.steps(12)

@@ -57,7 +57,7 @@ def test_anything_outside_the_server_lines_changes_the_fingerprint() -> None:
     usual = render(TEMPLATE, SERVERS, 1, 8000).fingerprint
     assert render(TEMPLATE, SERVERS, 2, 8000).fingerprint != usual
     assert render(TEMPLATE, SERVERS, 1, 8001).fingerprint != usual
-    assert render(TEMPLATE.replace("retries 3", "retries 2"), SERVERS, 1, 8000).fingerprint != usual
+    assert render(TEMPLATE.replace("retries 10", "retries 2"), SERVERS, 1, 8000).fingerprint != usual
 
 
 def test_the_file_tells_its_own_fingerprint_and_ends_with_a_newline() -> None:

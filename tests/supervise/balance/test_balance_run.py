@@ -98,7 +98,7 @@ def test_wishes_are_taken_up_rendered_and_survive_a_restart(desk: Desk) -> None:
 def test_a_change_outside_the_server_lines_is_reloaded_once_and_says_why(desk: Desk) -> None:
     desk.serve(record("w1", 1), record("w2", 2))
     template = (desk.folder / "templates" / "haproxy.cfg.j2").read_text()
-    desk.template(template.replace("retries 3", "retries 2"))
+    desk.template(template.replace("retries 10", "retries 2"))
     desk.steps(20)
     assert desk.haproxy.reloads == 1
     generation = desk.events("generation")[-1]
