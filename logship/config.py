@@ -37,6 +37,7 @@ class Settings:
     instance: str = setting(
         "", "name of this container in the paths of its streams; empty: its compose number, or its id"
     )
+    adopt: str = setting("", "folders, with : between, in which ship looks for what other containers left behind")
     chunk_bytes_max: int = setting(1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")
     drain_seconds: float = setting(3.0, "how long ship goes on sending after SIGTERM")
     patience_seconds: float = setting(30.0, "how long `ship --once` waits without any progress")

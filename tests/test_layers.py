@@ -28,7 +28,8 @@ CORES = {
         "state", "stream",
     ],
     "logship/ship": [
-        "backoff", "chain", "held", "http1", "lag", "outcome", "schedule", "sender", "states", "steps", "stream",
+        "adoption", "backoff", "chain", "held", "http1", "lag", "outcome", "schedule", "sender", "states", "steps",
+        "stream",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": ["output", "sources"],

@@ -25,6 +25,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         help="folders of incarnations, or links to them (LOGSHIP_SPOOL, default /run/supervise/spool)",
     )  # fmt: skip
     parser.add_argument(
+        "--adopt", dest="places", metavar="DIR", nargs="+", type=Path,
+        help="folders in which incarnations lie, or folders of such: what containers left there is shipped and removed;"
+        " without --spool nothing else is (LOGSHIP_ADOPT, with : between, default none)",
+    )  # fmt: skip
+    parser.add_argument(
         "--once",
         action="store_true",
         help="ship all there is now, then end: 0 when all of it is acknowledged, 1 with what is left",
@@ -46,9 +51,15 @@ def _ship(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if settings.instance and ("/" in settings.instance or isinstance(parse_stream_path(settings.instance), Invalid)):
         hint = "give letters, digits and . _ ~ -"
         raise Fault("take the setting", "--instance", f"{settings.instance!r} cannot be part of a path", hint, USAGE)
+    adopt = tuple(options.places or [Path(place) for place in settings.adopt.split(":") if place])
+    spools = options.spools or ([] if options.places else [settings.spool])
+    for place in adopt if options.once else ():
+        if not place.is_dir():
+            raise Fault("adopt from", str(place), "it is no folder", "give the folder that holds incarnations", USAGE)
     plan = Plan(
         parse_url(settings.to),
-        tuple(options.spools or [settings.spool]),
+        tuple(spools),
+        adopt,
         settings.instance,
         options.once,
         settings.drain_seconds,

@@ -1,90 +1,34 @@
-"""Edge: spool folders as sources: which programs have a stream there, what of it can be read, reading it, noting acks.
+"""Edge: the stream of one program in a spool folder: what of it can be read, reading it, noting what is acknowledged.
 
 A look costs two stat calls a program while nothing happens. The names and sizes of segments are the truth; hints of the
 kernel are not used, since splice(2), by which most segments grow, gives none before Linux 6.5.
 
-Left to others: what follows from a look (``sender``), deleting segments (``logship.spool``).
+Left to others: the folder as a whole (``folder``), what follows from a look (``sender``), deleting segments of the
+living (``logship.spool``); of an adopted folder they are deleted here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
 import os
 import time
-from pathlib import Path
 
-from logship.errors import USAGE, Fault
+from logship.ship.folder import SpoolFolder
 from logship.ship.held import Held
-from logship.spool import losses, streams
-from logship.spool.layout import ACKED, ALIVE, FOLDER_MODE, IDENTITY, LOSSES, STARTS, segment_name
-from logship.spool.log import OWN
+from logship.spool import acked
+from logship.spool.layout import ACKED, STARTS, segment_name
 from logship.spool.ranges import Segment, Span, merged
 from logship.spool.reader import StreamReader
 from logship.spool.segment import listed
-from logship.values import Invalid, parse_stream_path, parse_time
+from logship.values import Invalid, parse_time
 from logship.wire.fields import DIGESTS, Digest, Start
 
-LOCK = "ship"
 SETTLED_SECONDS = 0.1
 """A folder changed more lately than this before a look may change again within the same tick of its clock."""
-_IDENTITY_BYTES_MAX = 64 * 1024
 _STARTS_BYTES_MAX = 4 * 1024 * 1024
-
-
-class SpoolFolder:
-    """The spool of one incarnation. Raises Fault where it is none."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.path = path.resolve(strict=True)
-            self.identity = _identity(self.path / IDENTITY)
-        except (OSError, RuntimeError) as error:
-            cause = getattr(error, "strerror", None) or str(error)
-            hint = "give the folder of an incarnation, or the link /run/supervise/spool"
-            raise Fault("ship the spool", str(path), cause, hint, USAGE) from None
-        self._lock: int | None = None
-        self._alive: int | None = None
-        self._losses: dict[str, tuple[tuple[Span, str], ...]] = {}
-        self._losses_seen: tuple[int, int] | None = None
-
-    def lock(self) -> bool:
-        """Be the one who ships this folder, for this process's life; False while another one is, or it is gone.
-
-        The lock is on a folder, that of the stream of the program ``ship``, so that the name can be both.
-        """
-        if self._lock is None:
-            with contextlib.suppress(FileNotFoundError, FileExistsError):
-                (self.path / LOCK).mkdir(FOLDER_MODE)
-            self._lock = _locked(self.path / LOCK, os.O_RDONLY | os.O_DIRECTORY)
-        return self._lock is not None
-
-    def ended(self) -> bool:
-        """Whether the incarnation is over: nobody holds ``alive``, which it held from before it had its name."""
-        if self._alive is None:
-            self._alive = _locked(self.path / ALIVE, os.O_RDWR)
-        return self._alive is not None
-
-    def programs(self) -> list[str]:
-        """The programs that have a stream here. Raises OSError."""
-        own = [OWN] if (self.path / OWN).is_dir() else []
-        return sorted([*streams.folders(self.path), *own])
-
-    def losses_of(self, program: str) -> tuple[tuple[Span, str], ...]:
-        """The ranges of the program's stream that have a record of loss."""
-        path = self.path / LOSSES
-        with contextlib.suppress(OSError):
-            facts = path.stat()
-            if (facts.st_size, facts.st_mtime_ns) != self._losses_seen:
-                self._losses_seen = (facts.st_size, facts.st_mtime_ns)
-                found: dict[str, list[tuple[Span, str]]] = {}
-                for loss in losses.read(path):
-                    found.setdefault(loss.stream, []).append((loss.span, loss.reason))
-                self._losses = {stream: tuple(sorted(each)) for stream, each in found.items()}
-        return self._losses.get(program, ())
 
 
 class SpoolSource:
@@ -118,7 +62,9 @@ class SpoolSource:
         spans = tuple(merged(Span(*segment) for segment in found if segment.size))
         end = found[-1].end if found else 0
         losses_known = self.folder.losses_of(self.program)
-        return Held(spans, end, bool(found), ended, self._read_starts(), losses_known)
+        if ended and losses_known:  # an orphan over its budget may have no segment left to tell where it ended
+            end = max(end, *(span.end for span, _ in losses_known))
+        return Held(spans, end, end > 0 or bool(found), ended, self._read_starts(), losses_known)
 
     def read(self, offset: int, size: int) -> bytes:
         """Bytes from exactly ``offset``, at most ``size``; fewer where a hole begins, none in one. Raises OSError."""
@@ -152,6 +98,11 @@ class SpoolSource:
         fresh.write_bytes(f"{segment_name(offset)}\n".encode())
         fresh.replace(self._path / ACKED)
         self.acked, self.acked_at = offset, now
+
+    def delete_acked(self) -> None:
+        """Delete, as spool would, what ``note_acked`` noted; of an adopted folder only. Raises OSError."""
+        assert self.folder.adopted
+        acked.delete(self._path, listed(self._path))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -190,41 +141,3 @@ def _start(line: bytes) -> Start | None:
     except (ValueError, KeyError, TypeError):
         return None
     return None if offset < 0 or isinstance(parse_time(text), Invalid) else Start(offset, text)
-
-
-def _identity(path: Path) -> dict[str, str]:
-    """The words of ``identity.json``. Raises OSError, or RuntimeError where it says something else."""
-    with path.open("rb") as file:
-        content = file.read(_IDENTITY_BYTES_MAX)
-    try:
-        words = json.loads(content)
-        found = {name: words[name] for name in ("service", "host", "incarnation")}
-        found["created"] = str(words["created"])
-    except (ValueError, KeyError, TypeError):
-        raise RuntimeError(f"{path.name} is no identity of an incarnation") from None
-    if words.get("v") != 1:
-        raise RuntimeError(f"its format version is {words.get('v')!r}, and only 1 is known here")
-    for name in ("service", "incarnation", "host"):
-        if (
-            not isinstance(found[name], str)
-            or "/" in found[name]
-            or isinstance(parse_stream_path(found[name]), Invalid)
-        ):
-            raise RuntimeError(f"its {name} cannot be part of a stream's path")
-    return found
-
-
-def _locked(path: Path, flags: int) -> int | None:
-    """The file or folder of this name, locked; None when another holds the lock or the name is another's meanwhile."""
-    try:
-        descriptor = os.open(path, flags | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), os.stat(path)):  # noqa: PTH116  # compared with os.fstat
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(descriptor)
-    return None

@@ -1,5 +1,8 @@
 """Run: one loop over sources, senders and two couriers. It keeps no state that it could not ask the collector for.
 
+The container's own lines come first: of the two requests that may be out, one at most is of an adopted folder, and none
+is begun while it stops.
+
 Sources are looked at every 50 ms while something grows, every 200 ms else: that is also how long small lines are
 gathered before they go out together. Each turn of the loop takes the answers that came, looks, gives turns to senders,
 and notes acknowledgements for spool.
@@ -16,8 +19,9 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from logship.ship.adopter import Adopter
 from logship.ship.courier import Courier, Job, Result
-from logship.ship.discover import SpoolFolder
+from logship.ship.folder import SpoolFolder
 from logship.ship.http_sink import Place
 from logship.ship.log import Log
 from logship.ship.schedule import IN_FLIGHT_MAX, Pace, Schedule
@@ -36,6 +40,7 @@ class Plan:
 
     place: Place
     spools: tuple[Path, ...]
+    adopt: tuple[Path, ...] = ()
     instance: str = ""
     once: bool = False
     drain_seconds: float = 3.0
@@ -53,6 +58,7 @@ class Ship:
         self._log = Log()
         self._sources = Sources([SpoolFolder(path) for path in plan.spools], plan.instance, self._log.say)
         self._schedule: Schedule[Lane] = Schedule()
+        self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._schedule.forget, plan.once)
         self._pace = Pace(plan.chunk_bytes_max)
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._results: SimpleQueue[Result | None] = SimpleQueue()
@@ -71,7 +77,8 @@ class Ship:
         for _ in range(IN_FLIGHT_MAX):
             Courier(self._plan.place, self._jobs, self._results).start()
         place = f"http://{self._plan.place.authority}{self._plan.place.prefix}"
-        self._log.say("INFO", "started", to=place, spools=[str(path) for path in self._plan.spools])
+        adopt = {"adopt": list(map(str, self._plan.adopt))} if self._plan.adopt else {}
+        self._log.say("INFO", "started", to=place, spools=list(map(str, self._plan.spools)), **adopt)
         while True:
             self._take_results(time.monotonic())
             now = time.monotonic()
@@ -137,6 +144,7 @@ class Ship:
         if isinstance(result.job.request, Send) and answer.status < 300:
             self._pace.took(result.size, result.seconds)
             self._log.moved(result.size, result.wire_bytes)
+            lane.sent += result.size
             self._progress_at = now
         links = result.links or {}
         commands = lane.sender.answered(answer, now, chance, links.get(lane.source.program, ()), result.size)
@@ -168,17 +176,29 @@ class Ship:
         for lane, held in self._sources.look(now, whole=stopping):
             self._grew_at = now
             self._perform(lane, lane.sender.looked(held, now, random.random()))
+        if not stopping:
+            removed = self._adopter.removed
+            self._adopter.turn(now, random.random(), calm=not self._schedule.failures)
+            if self._adopter.removed > removed:
+                self._progress_at = now
         busy = now - self._grew_at < BUSY_FOR_SECONDS
         self._look_at = now + (BUSY_SECONDS if busy else IDLE_SECONDS)
         self._looked_for_stop = stopping
 
     def _grant(self, now: float) -> None:
         while True:
-            wanting = [lane for lane in self._sources.lanes.values() if lane.sender.want and not self._is_listed(lane)]
+            wanting = [lane for lane in self._may_send() if lane.sender.want and not self._is_listed(lane)]
             lane = self._schedule.pick(wanting, self._in_flight, now)
             if lane is None:
                 return
             self._perform(lane, lane.sender.granted(self._pace.chunk_bytes, now, random.random()))
+
+    def _may_send(self) -> list[Lane]:
+        """The lanes whose turn it may be at all."""
+        lanes, own = [*self._sources.lanes.values()], self._sources.own
+        if self._stop_at is not None or (own and any(lane.adopted and lane.sender.out for lane in lanes)):
+            return own
+        return lanes
 
     def _is_listed(self, lane: Lane) -> bool:
         return lane.sender.state is State.LISTING and lane.sender.origin.incarnation in self._listing
@@ -213,19 +233,25 @@ class Ship:
     def _status(self, now: float) -> int | None:
         """The exit status when it is time to end."""
         if self._stop_at is not None:
-            settled = self._looked_for_stop and all(lane.sender.settled for lane in self._sources.lanes.values())
+            settled = self._looked_for_stop and all(lane.sender.settled for lane in self._sources.own)
             hopeless = self._absent and self._schedule.failures > 0
             if settled or hopeless or now >= self._stop_at:
                 self._log.say("INFO", "stopped", behind_bytes=self._sources.behind_bytes)
                 return 0
         elif self._plan.once:
-            left = [lane for lane in self._sources.lanes.values() if not lane.sender.reached(lane.goal or 0)]
-            if not left and not self._sources.waiting:
+            left = [lane for lane in self._sources.own if not lane.sender.reached(lane.goal or 0)]
+            done = not left and not self._sources.waiting and self._adopter.done
+            if done and not self._adopter.kept:
                 self._log.say("INFO", "done")
                 return 0
-            if now - self._progress_at > self._plan.patience_seconds:
-                told = {"/".join(self._key(lane)): lane.sender.unacknowledged for lane in left[:LEFT_TOLD_MAX]}
-                locked = [str(folder.path) for folder in self._sources.waiting]
-                self._log.say("ERROR", "left", bytes=told, locked_by_others=locked)
+            if done or now - self._progress_at > self._plan.patience_seconds:
+                self._say_left(left)
                 return 1
         return None
+
+    def _say_left(self, own: list[Lane]) -> None:
+        """Why ``once`` failed."""
+        told = {"/".join(self._key(lane)): lane.sender.unacknowledged for lane in own[:LEFT_TOLD_MAX]}
+        locked = [str(folder.path) for folder in self._sources.waiting]
+        orphans = [*dict.fromkeys([*self._adopter.kept, *self._adopter.names])][:LEFT_TOLD_MAX]
+        self._log.say("ERROR", "left", bytes=told, locked_by_others=locked, orphans=orphans)

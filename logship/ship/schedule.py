@@ -94,6 +94,10 @@ class Schedule(Generic[Key]):
             self._served[key] = self._turn
         return key
 
+    def forget(self, key: Key) -> None:
+        """It will not be served any more."""
+        self._served.pop(key, None)
+
     def failed(self, now: float, chance: float, retry_after_seconds: int | None = None) -> None:
         """The collector did not answer, or asked everybody to come back later."""
         self.held_until = now + self._backoff.next_seconds(chance, retry_after_seconds)

@@ -59,6 +59,11 @@ class Sender(Steps):
             return False
         return self.state in _AT_REST or not self.held.any
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do for ever: the source has ended, all of it is stored, its streams are closed."""
+        return self.held.ended and not self.out and (self.state is State.DRAINED or not self.held.any)
+
     def looked(self, held: Held, now: float, chance: float) -> Commands:
         """The source was listed."""
         self.held = held

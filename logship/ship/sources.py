@@ -1,6 +1,7 @@
-"""Run: the sources of all spool folders given, each with its sender; looking at them again and again.
+"""Run: the sources of all spool folders, given or adopted, each with its sender; looking at them again and again.
 
-Left to others: what a look finds (``discover``), talking to the collector (``run``).
+Left to others: what a look finds (``discover``), which folders are adopted (``adopter``), talking to the collector
+(``run``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from logship.ship.chain import Origin
-from logship.ship.discover import SpoolFolder, SpoolSource
+from logship.ship.discover import SpoolSource
+from logship.ship.folder import SpoolFolder
 from logship.ship.held import Held
 from logship.ship.instance import container_id, instance_name
 from logship.ship.lag import Age
@@ -37,6 +39,13 @@ class Lane:
     goal: int | None = None
     """Where the source ended when it was first seen."""
     age: Age = field(default_factory=Age)
+    sent: int = 0
+    """Bytes of it that were taken."""
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it is of a folder that another incarnation left behind."""
+        return self.source.folder.adopted
 
 
 class Sources:
@@ -44,17 +53,19 @@ class Sources:
 
     def __init__(self, folders: Sequence[SpoolFolder], instance: str, say: Callable[..., None]) -> None:
         self.lanes: dict[tuple[str, str], Lane] = {}
+        self.given = tuple(folders)
         self.waiting: list[SpoolFolder] = list(folders)  # for their lock
+        self.host = socket.gethostname()
         self._locked: list[SpoolFolder] = []
         self._ended: set[SpoolFolder] = set()
         self._say = say
         self._told: set[str] = set()
         self._folders_at = 0.0
-        host = socket.gethostname()
-        self._host = host
-        self._container = container_id(host)
-        self._given = instance
-        self._instance = instance or instance_name(self._container)
+        self._container = container_id(self.host)
+        self._given_instance = instance
+        self._instance = instance
+        if folders and not instance:
+            self._instance = instance_name(self._container)
 
     def look(self, now: float, whole: bool = False) -> Iterator[tuple[Lane, Held]]:
         """The sources that changed since the last look; ``whole``: new ones among them that no look has found yet."""
@@ -82,6 +93,8 @@ class Sources:
             if all_now or now - source.acked_at >= ACKED_SECONDS:
                 try:
                     source.note_acked(lane.acked, now)
+                    if lane.adopted:
+                        source.delete_acked()  # nobody else would, and the volume may be full
                 except OSError as error:
                     source.acked_at = now
                     self._trouble("cannot note what is acknowledged of", source, error)
@@ -90,6 +103,42 @@ class Sources:
     def behind_bytes(self) -> int:
         """Bytes held that are not acknowledged."""
         return sum(lane.sender.unacknowledged for lane in self.lanes.values())
+
+    @property
+    def own(self) -> list[Lane]:
+        """The lanes of the folders given."""
+        return [lane for lane in self.lanes.values() if not lane.adopted]
+
+    def adopt(self, folder: SpoolFolder) -> list[Lane]:
+        """Take in a folder whose locks are held. Raises OSError, then nothing is taken in."""
+        programs = folder.programs()
+        self._ended.add(folder)
+        made = {program: Lane(SpoolSource(folder, program), self._sender(folder, program)) for program in programs}
+        for program, lane in made.items():
+            key = (folder.identity["incarnation"], program)
+            assert key not in self.lanes, key
+            self.lanes[key] = lane
+        return [*made.values()]
+
+    def drop(self, folder: SpoolFolder) -> None:
+        """Forget an adopted folder of which no request is out."""
+        for key, lane in [*self.lanes.items()]:
+            if lane.source.folder is folder:
+                assert not lane.sender.out, key
+                lane.source.close()
+                del self.lanes[key]
+        self._ended.discard(folder)
+
+    def holds(self, incarnation: str) -> bool:
+        """Whether a folder of this name was given, or is adopted."""
+        given = any(folder.identity["incarnation"] == incarnation for folder in self.given)
+        return given or any(name == incarnation for name, _ in self.lanes)
+
+    def once(self, text: str) -> None:
+        """Say a trouble that may be met again and again."""
+        if text not in self._told and len(self._told) < 1000:
+            self._told.add(text)
+            self._say("WARNING", "trouble", text=text)
 
     def snapshot(self, now: float) -> list[dict[str, Any]]:
         """How far behind each source is, the farthest first; ``behind_bytes`` is null while that is being asked."""
@@ -101,43 +150,57 @@ class Sources:
             try:
                 locked = folder.lock()
             except OSError as error:
-                self._once(f"cannot lock {folder.path}: {error.strerror}")
+                self.once(f"cannot lock {folder.path}: {error.strerror}")
                 continue
             if locked:
                 self.waiting.remove(folder)
                 self._locked.append(folder)
+                self._note_instance(folder)
             else:
-                self._once(f"another shipper works on {folder.path}, or it is gone; tried again")
+                self.once(f"another shipper works on {folder.path}, or it is gone; tried again")
         for folder in self._locked:
             if folder not in self._ended and folder.ended():
                 self._ended.add(folder)
             try:
                 programs = folder.programs()
             except OSError as error:
-                self._once(f"cannot list {folder.path}: {error.strerror}")
+                self.once(f"cannot list {folder.path}: {error.strerror}")
                 continue
             for program in programs:
                 key = (folder.identity["incarnation"], program)
                 if key not in self.lanes:
-                    self.lanes[key] = Lane(SpoolSource(folder, program), Sender(self._origin(folder, program)))
+                    self.lanes[key] = Lane(SpoolSource(folder, program), self._sender(folder, program))
 
-    def _origin(self, folder: SpoolFolder, program: str) -> Origin:
+    def _sender(self, folder: SpoolFolder, program: str) -> Sender:
         words = folder.identity
-        own = words["host"] == self._host
-        facts = {"host": words["host"], "container": self._container if own else words["host"]}
+        instance, container = self._named(folder)
+        facts = {"host": words["host"], "container": container}
         if program in _KINDS:
             facts["kind"] = _KINDS[program]
         facts["created"] = words["created"]
-        instance = self._instance if own or self._given else words["host"]
-        return Origin(words["service"], instance, program, words["incarnation"], tuple(facts.items()))
+        return Sender(Origin(words["service"], instance, program, words["incarnation"], tuple(facts.items())))
+
+    def _named(self, folder: SpoolFolder) -> tuple[str, str]:
+        """Instance and container in the paths and sources of the folder's streams.
+
+        This container knows its own; of another one's folder only its own ship could tell, and noted it there.
+        """
+        host = folder.identity["host"]
+        own = host == self.host
+        noted = folder.instance()
+        if folder.adopted or not (own or self._given_instance):
+            return noted or ((self._instance or host, self._container) if own else (host, host))
+        return self._instance, self._container if own else noted[1] if noted else host
+
+    def _note_instance(self, folder: SpoolFolder) -> None:
+        """Whoever adopts the folder has to know it when this container is gone."""
+        try:
+            folder.note_instance(*self._named(folder))
+        except OSError as error:
+            self.once(f"cannot note the instance in {folder.path}: {error.strerror}")
 
     def _trouble(self, what: str, source: SpoolSource, error: OSError) -> None:
-        self._once(f"{what} {source.folder.path / source.program}: {error.strerror}")
-
-    def _once(self, text: str) -> None:
-        if text not in self._told and len(self._told) < 1000:
-            self._told.add(text)
-            self._say("WARNING", "trouble", text=text)
+        self.once(f"{what} {source.folder.path / source.program}: {error.strerror}")
 
 
 def _behind(lane: Lane, now: float) -> dict[str, Any]:

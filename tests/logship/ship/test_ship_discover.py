@@ -14,7 +14,8 @@ import pytest
 
 from logship.errors import Fault
 from logship.ship import instance
-from logship.ship.discover import SpoolFolder, SpoolSource
+from logship.ship.discover import SpoolSource
+from logship.ship.folder import SpoolFolder
 from logship.spool import acked
 from logship.spool.layout import segment_name
 from logship.spool.ranges import Span
