@@ -37,7 +37,13 @@ LINT = (
     Stage("ruff format", ("ruff", "format", "--check", "."), 60, {}),
     Stage("mypy", ("mypy",), 300, {}),
 )
-UNIT = Stage("unit", ("pytest", "-m", "not engine and not long"), 600, {})
+UNIT = Stage(
+    "unit",
+    ("pytest", *("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"), *("-m", "not engine and not long")),
+    600,
+    {},
+)
+"""On as many cores as there are, up to four; the others share one engine and one set of ports, so they run in turn."""
 E2E = Stage("e2e", ("pytest", "-m", "engine and not long"), 1200, {})
 LONG = Stage("long", ("pytest", "-m", "long or engine"), 3300, {"LONG": "1"})
 
