@@ -27,7 +27,7 @@ HTTPLOG = re.compile(
     r"(?P<client_ip>\S+):(?P<client_port>\d+) \[(?P<time>[^]]+)\] (?P<frontend>\S+) "
     r"(?P<backend>[^/ ]+)/(?P<server>\S+) "
     r"-?\d+/-?\d+/-?\d+/-?\d+/\+?\d+ (?P<status>\d+) \+?\d+ \S+ \S+ \S{4} \d+/\d+/\d+/\d+/\+?\d+ \d+/\d+ "
-    r'"(?P<request>.*)" id=(?P<id>\S+) pid=(?P<pid>\d+) lc=(?P<lc>\d+) tt=(?P<tt>\+?\d+)$'
+    r'"(?P<request>.*)" id=(?P<id>\S+) pid=(?P<pid>\d+) lc=(?P<lc>\d+) tt=(?P<tt>\+?\d+) n=(?P<n>\d+)$'
 )
 
 
