@@ -33,11 +33,18 @@ def until(condition: Callable[[], object], what: str, seconds: float = 60) -> No
 class Spool:
     """The folder of one incarnation."""
 
-    def __init__(self, parent: Path, incarnation: str = INCARNATION, segment_bytes: int = 256 * 1024) -> None:
+    def __init__(
+        self,
+        parent: Path,
+        incarnation: str = INCARNATION,
+        segment_bytes: int = 256 * 1024,
+        service: str = "webapp",
+        host: str = "3f2a9c",
+    ) -> None:
         self.path = parent / incarnation
         self.incarnation = incarnation
         self.path.mkdir(parents=True)
-        words = {"v": 1, "incarnation": incarnation, "service": "webapp", "host": "3f2a9c", "programs": []}
+        words = {"v": 1, "incarnation": incarnation, "service": service, "host": host, "programs": []}
         (self.path / "identity.json").write_text(json.dumps({**words, "created": "2026-11-23T20:15:01.123Z"}))
         self.alive = os.open(self.path / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         fcntl.flock(self.alive, fcntl.LOCK_EX)
@@ -102,7 +109,8 @@ class Shipper:
     """``logship ship`` as a process."""
 
     def __init__(self, url: str, *spools: Path, options: list[str] | None = None, log: Path | None = None) -> None:
-        words = ["ship", "--to", url, "--instance", "1", *(options or []), "--spool", *map(str, spools)]
+        words = ["ship", "--to", url, "--instance", "1", *(options or [])]
+        words += ["--spool", *map(str, spools)] if spools else []
         self._log = log
         error = log.open("ab") if log else subprocess.DEVNULL
         self.process = subprocess.Popen([sys.executable, "-m", "logship", *words], cwd=TREE, stderr=error)
