@@ -8,6 +8,7 @@ from logship.commands import dispatch
 
 ROOMS: dict[str, tuple[str, str]] = {
     "collect": ("logship.collect.cli", "take appends over HTTP, make them durable, and serve them"),
+    "doctor": ("logship.audit.doctor_cli", "find what loses lines in a container's set-up, or in given files"),
     "fsck": ("logship.collect.cli", "check every byte of a store and say what is damaged"),
     "ship": ("logship.ship.cli", "bring what the spool keeps to the collector, each byte once"),
     "spool": ("logship.spool.cli", "take what programs write from their pipes and keep it in files"),

@@ -1,0 +1,99 @@
+"""Core: a compose file as ``docker compose config --format json`` prints it, with the line of every key.
+
+That form has anchors, merges, variables and defaults resolved by compose itself, and needs no YAML reader here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from logship.audit.lints.lint import DOCKER_GRACE_SECONDS, Place
+from logship.audit.lints.source import Source, Unreadable
+
+_DURATION = re.compile(r"([0-9.]+)(h|ms|m|us|s)")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+_SPACE = re.compile(r"[ \t\r\n]*")
+DEPTH_MAX = 50
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service: its table, as compose resolved it."""
+
+    name: str
+    table: dict[str, Any]
+
+    @property
+    def image(self) -> str:
+        """The image's name, or ""."""
+        return str(self.table.get("image", ""))
+
+    @property
+    def grace_seconds(self) -> float:
+        """How long the engine waits at a stop."""
+        text = str(self.table.get("stop_grace_period", ""))
+        parts = _DURATION.findall(text)
+        return sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else DOCKER_GRACE_SECONDS
+
+    @property
+    def mounts(self) -> list[str]:
+        """Where volumes are mounted in its containers."""
+        volumes = self.table.get("volumes", [])
+        return [str(item.get("target", "")) for item in volumes if isinstance(item, dict)]
+
+
+@dataclass
+class Compose:
+    """The services of a file."""
+
+    source: Source
+    services: list[Service] = field(init=False)
+    _lines: dict[tuple[str, ...], int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        data = self._parse()
+        tables = data.get("services", {}) if isinstance(data, dict) else {}
+        self.services = [Service(name, table) for name, table in tables.items() if isinstance(table, dict)]
+
+    def place(self, *path: str) -> Place:
+        """The line of a key, else of the table that would hold it."""
+        while path and path not in self._lines:
+            path = path[:-1]
+        return self.source.place(self._lines.get(path, 1))
+
+    def _parse(self) -> Any:
+        try:
+            data = json.loads(self.source.text)
+        except json.JSONDecodeError as error:
+            raise Unreadable(self.source.place(error.lineno), f"not JSON: {error.msg}") from None
+        self._walk(_SPACE.match(self.source.text).end(), ())  # type: ignore[union-attr]  # it matches everywhere
+        return data
+
+    def _walk(self, at: int, path: tuple[str, ...]) -> int:
+        """Note the lines of all keys of the value at ``at``; its end. The text is one that json took."""
+        text, decoder = self.source.text, json.JSONDecoder()
+        if len(path) > DEPTH_MAX:
+            raise Unreadable(self.source.place(0), "tables within tables without end")
+        if text[at] not in "{[":
+            return decoder.raw_decode(text, at)[1]
+        close = "}" if text[at] == "{" else "]"
+        at, number = self._skip(at + 1), 0
+        while text[at] != close:
+            key = str(number)
+            if close == "}":
+                line = text.count("\n", 0, at) + 1
+                key, at = decoder.raw_decode(text, at)
+                self._lines[(*path, key)] = line
+                at = self._skip(self._skip(at) + 1)
+            at = self._skip(self._walk(at, (*path, key)))
+            number += 1
+            if text[at] == ",":
+                at = self._skip(at + 1)
+        return at + 1
+
+    def _skip(self, at: int) -> int:
+        found = _SPACE.match(self.source.text, at)
+        return found.end() if found else at
