@@ -22,6 +22,12 @@ CORES = {
     ],
     "supervise/evidence": ["answer", "report", "tally", "tasks", "values"],
     "supervise/up": ["plan", "progress", "request", "values"],
+    "logship/audit": ["doctor", "doctor_output"],
+    "logship/audit/lints": [
+        "compose", "compose_json", "container", "declaration", "haproxy_cfg", "haproxy_lines", "haproxy_targets", "kinds",
+        "lint", "logrotate", "logrotate_conf", "source", "supervise_toml", "supervisord_conf", "supervisord_logs",
+        "supervisord_programs", "together",
+    ],
     "logship": ["values", "zstd"],
     "logship/collect": [
         "admission", "draft", "findings", "index", "journal", "ledger", "payload", "recovery", "retention", "sse",
