@@ -47,7 +47,7 @@ class Volume:
 
     def spool(self, host: str = ME, service: str = "webapp", segment_bytes: int = 256 * 1024) -> Spool:
         """A new incarnation, alive."""
-        name = f"20261123T2015{len(self.spools):02}Z-9f2c51aa"
+        name = f"20261123T20{len(self.spools) // 60:02}{len(self.spools) % 60:02}Z-9f2c51aa"
         self.spools.append(Spool(self.place, name, segment_bytes, service, host))
         return self.spools[-1]
 
