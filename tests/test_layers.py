@@ -25,8 +25,8 @@ CORES = {
     "logship/audit": ["doctor", "doctor_output"],
     "logship/audit/lints": [
         "compose", "compose_json", "container", "declaration", "haproxy_cfg", "haproxy_lines", "haproxy_targets",
-        "kinds", "lint", "logrotate", "logrotate_conf", "source", "supervise_toml", "supervisord_conf", "supervisord_logs",
-        "supervisord_programs", "together",
+        "kinds", "lint", "logrotate", "logrotate_conf", "source", "supervise_toml", "supervisord_conf",
+        "supervisord_logs", "supervisord_programs", "together",
     ],
     "logship": ["values", "zstd"],
     "logship/collect": [
