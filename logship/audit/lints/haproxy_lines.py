@@ -16,7 +16,7 @@ TCPLOG = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq"
 UNBOUNDED = 65535
 FIELD_BYTES = 40
 _FIELD = re.compile(
-    r"%(?:\((?P<label>[^)]*)\))?(?:\{[^}]*\})?(?:(?P<name>[A-Za-z]+)|\[(?P<expression>(?:[^][]|\[[^]]*\])*)\])"
+    r"%%|%(?:\((?P<label>[^)]*)\))?(?:\{[^}]*\})?(?:(?P<name>[A-Za-z]+)|\[(?P<expression>(?:[^][]|\[[^]]*\])*)\])"
 )
 _LONG = frozenset({"r", "HU", "HP", "HPO", "HQ", "hr", "hrl", "hs", "hsl", "CC", "CS"})
 AUDIT = ("pid", "lc")
@@ -48,7 +48,8 @@ def format_of(proxy: Section) -> str:
 
 def fields(text: str) -> set[str]:
     """The names of a log-format's fields; of expressions their text."""
-    return {found["name"] or found["expression"] or "" for found in _FIELD.finditer(text)}
+    names = (found["name"] or found["expression"] for found in _FIELD.finditer(text))
+    return {name for name in names if name}
 
 
 def length_max(text: str, proxy: Section) -> int:
@@ -149,9 +150,10 @@ def no_log(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
     for proxy in conf.all(*PROXIES):
         if proxy.mode != "log" and not conf.targets_of(proxy):
             off = next((line for section in proxy.chain() for line in section.find("no", "log")), None)
-            if off:
-                write = indented(off, "log global")
-                yield Flaw(off.place, f"{proxy.title} says no log", Deed.REPLACE, write)
+            if off and any(line for section in proxy.chain() for line in section.find("log")):
+                yield Flaw(off.place, f"{proxy.title} says no log", Deed.REMOVE)
+            elif off:
+                yield Flaw(off.place, f"{proxy.title} says no log", Deed.REPLACE, indented(off, "log global"))
             else:
                 write = indented(proxy.lines[0] if proxy.lines else proxy.head, "log global")
                 missing = " (and global has no target)" if not conf.global_line("log") else ""
