@@ -145,10 +145,17 @@ class Committer:
             if not job.answer.done():
                 job.answer.set_result(outcome)
 
+    def room_bytes(self, free_bytes: int) -> int:
+        """How large the next append may be, where the disk has ``free_bytes`` free; 0: nothing is taken."""
+        return max(0, self._left(free_bytes - self._bounds.disk_free_min) - META_BYTES_MAX)
+
+    def _left(self, free: int) -> int:
+        bound = self._bounds.journal_bytes_max
+        return free if bound is None else min(free, bound - self._disk.journal_bytes)
+
     def _decide(self, batch: list[_Job], draft: Draft) -> list[Outcome]:
         free = self._disk.free_bytes() - self._bounds.disk_free_min
-        bound = self._bounds.journal_bytes_max
-        left = free if bound is None else min(free, bound - self._disk.journal_bytes)
+        left = self._left(free)
         cause = "the disk has less free than disk_free_min" if left == free else "the journal is at journal_bytes_max"
         return [self._outcome(job, draft, free if job.frees else left, cause) for job in batch]
 

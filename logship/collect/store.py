@@ -201,14 +201,11 @@ class Store:
         """What ``GET /v1/health`` says: ``accepting`` decides its status."""
         failure = self._committer.failure
         free_bytes = self._disk.free_bytes()
-        bounds = self.settings.bounds
-        room = free_bytes > bounds.disk_free_min and self._disk.journal_bytes < (
-            bounds.journal_bytes_max or self._disk.journal_bytes + 1
-        )
+        room_bytes = self._committer.room_bytes(free_bytes)
         return {
-            "accepting": failure is None and room and not self._task.done(),
+            "accepting": failure is None and room_bytes > 0 and not self._task.done(),
             "failure": None if failure is None else str(failure),
-            "room": room,
+            "room_bytes": room_bytes,
             "streams": len(self._state.streams),
             "journal_bytes": self._disk.journal_bytes,
             "segments": len(self._disk.segments),

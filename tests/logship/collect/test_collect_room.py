@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from logship.collect.disk import Disk, NoRoom
+from logship.collect.journal import META_BYTES_MAX
 from logship.errors import Fault
 from logship.wire import (
     Appended,
@@ -70,14 +71,16 @@ def test_less_free_than_the_least_is_no_room_before_the_disk_is_full(
         async with opened(tmp_path, settings) as store:
             await make(store)
             assert await put(store, b"x") == Appended(1)
-            assert store.health()["accepting"] is True
-            free[0] = 1_000_000
+            assert (store.health()["accepting"], store.health()["room_bytes"]) == (True, 1_000_000 - META_BYTES_MAX)
+            assert isinstance(await put(store, bytes(1_000_001 - META_BYTES_MAX)), Refusal)
+            free[0] = 1_000_000 + META_BYTES_MAX
             refusal = await put(store, b"x")
             assert isinstance(refusal, Refusal)
             assert (refusal.code, "disk_free_min" in refusal.reason) == (Code.NO_ROOM, True)
             assert store.health()["accepting"] is False
+            assert store.health()["room_bytes"] == 0
             free[0] = 2_000_000
-            assert await put(store, b"x") == Appended(2)
+            assert await put(store, bytes(1_000_000 - META_BYTES_MAX)) == Appended(1_000_001 - META_BYTES_MAX)
 
     run(work())
 
@@ -92,6 +95,11 @@ def test_a_journal_at_its_bound_refuses_until_retention_made_room(tmp_path: Path
             assert isinstance(answers[0], Appended)
             refusal = answers[-1]
             assert isinstance(refusal, Refusal)
+            room_bytes = store.health()["room_bytes"]
+            assert isinstance(room_bytes, int)
+            assert room_bytes < 10_000
+            if room_bytes:
+                assert isinstance(await put(store, bytes(room_bytes + 1)), Refusal)
             assert (refusal.code, "journal_bytes_max" in refusal.reason) == (Code.NO_ROOM, True)
             assert await store.retain() > 0
             assert isinstance(await put(store, bytes(10_000)), Appended)
