@@ -39,7 +39,10 @@ CORES = {
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": ["output", "sources"],
-    "logship/view": ["blocks", "items", "lines", "merge", "moment", "query", "records", "select", "shown", "when"],
+    "logship/view": [
+        "blocks", "items", "lines", "losses", "merge", "moment", "newest", "query", "records", "select", "shown",
+        "sought", "when",
+    ],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip
 

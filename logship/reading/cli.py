@@ -55,6 +55,12 @@ def _configure_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--exclude", metavar="RE", help="lines that have it not")
     parser.add_argument("-i", "--ignore-case", action="store_true", help="-g and -v regard no case")
     parser.add_argument(
+        "--snapshots",
+        action="store_true",
+        help="also lines that say by the clock how things are (of supervise and ship), which else are only counted; "
+        "-o raw has them anyway, and so has a TARGET that names their program",
+    )
+    parser.add_argument(
         "-o",
         "--output",
         choices=[form.value for form in Form],
@@ -95,6 +101,8 @@ def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]
             if isinstance(moment, Invalid):
                 raise Fault("understand", f"--{name}", moment.reason, status=USAGE)
             asked.append((name, f"@{moment // 1000}.{moment % 1000:03}"))
+    if options.snapshots or options.output == Form.RAW.value:
+        asked.append(("snapshots", "1"))
     if options.ignore_case:
         asked.append(("i", "1"))
     if options.follow:

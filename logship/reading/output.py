@@ -83,7 +83,14 @@ def _json(record: Record) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def summary(lines: int, gaps: int, losses: int) -> str:
+def summary(lines: int, gaps: int, losses: int, hidden: int = 0) -> str:
     """What a reading was: ``1,204 lines, 0 gaps``."""
     text = f"{lines:,} line{'' if lines == 1 else 's'}, {gaps:,} gap{'' if gaps == 1 else 's'}"
-    return f"{text}, {losses:,} loss record{'' if losses == 1 else 's'}" if losses else text
+    if losses:
+        text += f", {losses:,} loss record{'' if losses == 1 else 's'}"
+    return f"{text}, {snapshots(hidden)} hidden" if hidden else text
+
+
+def snapshots(count: int) -> str:
+    """``12 snapshots``."""
+    return f"{count:,} snapshot{'' if count == 1 else 's'}"

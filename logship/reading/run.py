@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from logship.errors import Fault
 from logship.reading.client import Client, Lost, Record, Replaced
-from logship.reading.output import Output, summary
+from logship.reading.output import Output, snapshots, summary
 
 WAITS_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Between tries to reach a viewer that went away; the last one for ever."""
@@ -23,26 +23,34 @@ WAITS_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 @dataclass(slots=True)
 class Progress:
-    """How far a reading is. ``at`` is where its history ends, ``cursor`` what is done; ``seen`` since the cursor."""
+    """How far a reading is. ``at`` is where its history ends, ``cursor`` what is done; ``seen`` since the cursor.
+
+    ``hidden`` snapshots up to the cursor, ``pending`` ones since.
+    """
 
     at: str | None = None
     cursor: str | None = None
     lines: int = 0
     gaps: int = 0
     losses: int = 0
+    hidden: int = 0
+    pending: int = 0
     skip: int = 0
     seen: set[tuple[str, int, str]] = field(default_factory=set)
 
     def question(self, asked: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The parameters that go on from here."""
         if self.cursor is not None:
+            self.pending = 0
             return [*(pair for pair in asked if pair[0] not in ("n", "since")), ("cursor", self.cursor)]
         self.skip = len(self.seen)
+        self.pending = 0
         return [*asked, ("at", self.at)] if self.at is not None else asked
 
     def fresh(self, record: Record) -> bool:
         """Whether a line or a mark has not been given before."""
-        address = (record["stream"], record["offset"], record.get("what", ""))
+        what = record.get("what", "") + record.get("loss", {}).get("id", "")
+        address = (record["stream"], record["offset"], what)
         if self.cursor is None:
             if self.skip:
                 self.skip -= 1
@@ -65,6 +73,7 @@ class Reading:
         self._pause = pause
         self._progress = Progress()
         self._answered = False
+        self._told_hidden = False
 
     def run(self, asked: list[tuple[str, str]], follow: bool) -> int:
         """Read to the end, or for ever. Raises Fault."""
@@ -83,13 +92,14 @@ class Reading:
                     if not follow:
                         raise Fault("go on at", str(self._progress.cursor), str(replaced)) from None
                     self._say(f"{replaced}; going on with what comes now")
-                    self._progress = Progress(lines=self._progress.lines, gaps=self._progress.gaps + 1)
+                    before = self._progress
+                    self._progress = Progress(lines=before.lines, gaps=before.gaps + 1, hidden=before.hidden)
                     asked = [pair for pair in asked if pair[0] not in ("n", "since")] + [("n", "0")]
         except KeyboardInterrupt:
             self._out.flush()
             if follow:
                 progress = self._progress
-                self._say(summary(progress.lines, progress.gaps, progress.losses))
+                self._say(summary(progress.lines, progress.gaps, progress.losses, progress.hidden))
             return 130
 
     def _read(self, asked: list[tuple[str, str]], follow: bool) -> None:
@@ -97,6 +107,8 @@ class Reading:
         for record in self._client.records("/api/logs", self._progress.question(asked)):
             if record is not None:
                 done = self._take(record)
+            if done and not self._told_hidden:
+                self._tell_hidden()
             if follow and (record is None or done):
                 self._out.flush()
         if not done and not follow:
@@ -119,8 +131,12 @@ class Reading:
                 self._mark(record)
         elif kind == "begin":
             progress.at = progress.at or record["at"]
+        elif kind == "hidden":
+            progress.pending += record["lines"]
         elif kind == "cursor":
             progress.cursor = record["cursor"]
+            progress.hidden += progress.pending
+            progress.pending = 0
             progress.seen.clear()
             return True
         elif kind == "error":
@@ -134,6 +150,14 @@ class Reading:
         else:
             sys.stderr.buffer.write(data)
             sys.stderr.flush()
+
+    def _tell_hidden(self) -> None:
+        """Once, after what was: while following, the summary at the end tells the rest."""
+        self._told_hidden = True
+        hidden = self._progress.hidden
+        if hidden:
+            self._out.flush()
+            self._say(f"{snapshots(hidden)} hidden; --snapshots shows them")
 
     def _wait(self, cause: str) -> None:
         """Until the viewer answers again."""

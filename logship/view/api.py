@@ -2,9 +2,8 @@
 
     /api/logs          lines as JSON, one record a line; follow=1 goes on
     /api/logs/live     the same as server-sent events, the id of an event is its cursor
-    /api/sources       one record a stream          /v1/streams, /v1/losses   as the collector answers them
-    /healthz           200 while there is a journal to read
 
+Left to others: what is known of streams and losses (``lists``), the page (``page``).
 Work on files is done in a few threads, a step at a time: a reader who goes away stops his search at its next step.
 """
 
@@ -12,22 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
-from logship.collect.stream import StreamState
 from logship.values import OFFSET_MAX, Invalid, parse_integer
 from logship.view import query, records
 from logship.view.answers import NDJSON, Refused, event, ndjson
 from logship.view.follow import Follower
 from logship.view.history import History
-from logship.view.items import Item, Skipped, TimedLine
+from logship.view.items import Hidden, Item, Skipped, TimedLine
 from logship.view.journal_reader import Damage, Journal, Picture
 from logship.view.query import Query
 from logship.view.segments import Gone, NoStore
@@ -83,40 +81,14 @@ class Api:
         events = _joined(self._events(asked, start))
         return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
-    async def streams(self, request: Request) -> Response:
-        """The list of streams, as the collector answers it."""
-        picture = await self.do(self.journal.picture)
-        prefix = request.query_params.get("prefix", "")
-        wanted = {key[7:]: value for key, value in request.query_params.items() if key.startswith("source.")}
-
-        def listed() -> list[dict[str, Any]]:
-            found = [
-                self._listing(picture.streams[path]) for path in sorted(picture.streams) if path.startswith(prefix)
-            ]
-            return [one for one in found if all(one["source"].get(key) == value for key, value in wanted.items())]
-
-        return Response(ndjson(await self.do(listed)), media_type=NDJSON)
-
-    async def losses(self, _: Request) -> Response:
-        """The ledger, as the collector answers it."""
-        picture = await self.do(self.journal.picture)
-        return Response(ndjson({**loss.fields(), "lsn": lsn} for lsn, loss in picture.losses), media_type=NDJSON)
-
-    async def sources(self, _: Request) -> Response:
-        """What is known of each stream, for people."""
-        return Response(ndjson(await self.do(self.source_records)), media_type=NDJSON)
-
-    async def health(self, _: Request) -> Response:
-        """Whether there is a journal to read."""
-        picture = await self.do(self.journal.picture)
-        return JSONResponse({"ok": True, "cursor": str(picture.end), "streams": len(picture.streams)})
-
     # What they are made of.
 
-    def asked(self, request: Request) -> Query:
-        """The query of a request. Raises Refused."""
+    def asked(self, request: Request, besides: Collection[str] = ()) -> Query:
+        """The query of a request, without the parameters ``besides``. Raises Refused."""
         parameters: dict[str, list[str]] = {}
         for name, value in request.query_params.multi_items():
+            if name in besides:
+                continue
             parameters.setdefault(name, []).append(value)
         found = query.parse(parameters, time.time_ns() // 1_000_000)
         if isinstance(found, Invalid):
@@ -134,36 +106,14 @@ class Api:
         return picture
 
     async def last_records(self, asked: Query, picture: Picture) -> list[dict[str, Any]]:
-        """The records of the last lines, for the page. Raises Refused."""
+        """The records of the last lines and how many are hidden, for the page. Raises Refused."""
         found: list[dict[str, Any]] = []
         try:
-            async for part in self._history_records(asked, picture):
+            async for part in self.history_records(asked, picture):
                 found += part
         except Slow as slow:
             raise Refused(400, "slow-pattern", str(slow)) from None
         return found
-
-    def source_records(self) -> list[dict[str, Any]]:
-        """A record a stream, sorted by place and program."""
-        picture = self.journal.picture()
-        lost: dict[str | None, list[Any]] = {}
-        for _, loss in picture.losses:
-            lost.setdefault(loss.stream, []).append(loss)
-        found = []
-        for path, stream in picture.streams.items():
-            identity = picture.identities[path]
-            mine = lost.get(path, [])
-            listing = self._listing(stream)
-            found.append({
-                "source": identity.label, "place": identity.place, "program": identity.program, "kind": identity.kind,
-                "stream": path, "bytes": stream.next_offset, "kept_bytes": stream.next_offset - listing["first_offset"],
-                "last_append": listing["last_append"], "closed": stream.closed, "retired": stream.retired,
-                "losses": len(mine), "lost_bytes": sum(loss.bytes or 0 for loss in mine),
-            })  # fmt: skip
-        return sorted(found, key=lambda one: (one["place"], one["program"] or "", one["stream"]))
-
-    def _listing(self, stream: StreamState) -> dict[str, Any]:
-        return stream.listing(self.journal.first_offset(stream))
 
     def _check_readers(self) -> None:
         if self._readers >= READERS_MAX:
@@ -175,7 +125,7 @@ class Api:
         yield ndjson([{"type": "begin", "at": str(end)}])
         if asked.cursor is None:
             told = time.monotonic()
-            async for part in self._history_records(asked, picture):
+            async for part in self.history_records(asked, picture):
                 if part or time.monotonic() - told > SEARCH_HEARTBEAT_SECONDS:
                     told = time.monotonic()
                     yield ndjson(part) or b"\n"
@@ -228,7 +178,8 @@ class Api:
         finally:
             self._readers -= 1
 
-    async def _history_records(self, asked: Query, picture: Picture) -> AsyncIterator[list[dict[str, Any]]]:
+    async def history_records(self, asked: Query, picture: Picture) -> AsyncIterator[list[dict[str, Any]]]:
+        """The records of what was; an empty list after each step that found nothing."""
         end = picture.end if asked.at is None else asked.at
         with_open = not asked.follow and asked.at is None
         steps: Iterator[Item | list[Item] | None]
@@ -252,8 +203,11 @@ class Api:
                 yield await self._made(asked, picture, items[at : at + RECORDS_A_STEP])
 
     async def _made(self, asked: Query, picture: Picture, items: list[Item]) -> list[dict[str, Any]]:
-        made = records.Records(picture.identities, asked.bytes_max, asked.shown, self._whole)
-        return await self.do(lambda: [made.of(item) for item in items])
+        """Records of lines and marks, and at last one of how many lines are hidden, if any."""
+        maker = records.Records(picture.identities, asked.bytes_max, asked.shown, self._whole)
+        given = [item for item in items if not isinstance(item, Hidden)]
+        made = await self.do(lambda: [maker.of(item) for item in given])
+        return made if len(given) == len(items) else [*made, records.hidden(items)]
 
     def _whole(self, item: TimedLine) -> bytes:
         try:

@@ -8,26 +8,39 @@ Generators give None now and then while they find nothing, so that whoever asks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from logship.collect.stream import StreamState
 from logship.view.blocks import Block
 from logship.view.items import DAMAGE, Batch, Item, Mark, Skipped, TimedLine, loss_mark
 from logship.view.journal_reader import Damage, Journal, Picture
-from logship.view.lines import Line
+from logship.view.losses import apart, concerns, not_given
 from logship.view.merge import merged
 from logship.view.moment import DAY_MS
+from logship.view.newest import Newest
 from logship.view.segments import Gone
 from logship.view.select import Wanted
+from logship.view.sought import Sought, keeper, streams_of
 from logship.view.window import Windows
 
-HELD_MAX = 20_000
-HELD_BYTES_MAX = 64 * 1024 * 1024
-_LOSSES = "\0losses"
-"""In place of a stream: loss records have times of their own, and are no part of a stream's order."""
 BATCH_BYTES_MAX = 1 << 20
 """How much journal a batch of a follower covers: one block more than this at most."""
+
+FRAMES_BACK_MAX = 10_000
+"""How far the end of a stream at an earlier LSN is looked for: by a reader that asks once more for what it had."""
+
+RECORDED_MAX = 20_000
+"""Times of losses that are kept in memory: twice what the ledger holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The LSNs whose lines are wanted; ``with_open``: also lines that have no end yet."""
+
+    start: int
+    end: int
+    with_open: bool = False
 
 
 class History:
@@ -36,82 +49,76 @@ class History:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.windows = Windows(journal)
+        self._recorded: dict[int, int] = {}  # of frames with losses
 
     # The last lines.
 
     def tail(
         self, picture: Picture, wanted: Wanted, count: int, end: int, *, with_open: bool
     ) -> Iterator[list[Item] | None]:
-        """The last ``count`` wanted lines below LSN ``end`` by time, with the marks among them, as one list at last."""
-        streams = self._streams(picture, wanted)
-        held: dict[str, list[list[Item]]] = {}
-        lines = held_bytes = 0
-        enough = _Enough()
-        for block in self._newest_first(streams, wanted, end, enough) if count > 0 else ():
-            for path, items in self._window(block, streams, 0, end, wanted, with_open).items():
-                if items:
-                    held.setdefault(path, []).append(items)
-                for item in items:
-                    if isinstance(item, TimedLine):
-                        lines += 1
-                        held_bytes += len(item.line.data)
-            if lines >= count and (enough.ms is None or lines >= count + HELD_MAX or held_bytes > HELD_BYTES_MAX):
-                last = _last(_in_order(held), count)
-                enough.ms = next((item.time_ms for item in last if isinstance(item, TimedLine)), 0)
-                if lines > count + HELD_MAX or held_bytes > HELD_BYTES_MAX:
-                    held = _by_stream(last)
-                    lines = min(count, lines)
-                    held_bytes = sum(len(item.line.data) for item in last if isinstance(item, TimedLine))
+        """The last ``count`` wanted lines below LSN ``end`` by time, with the marks among them, as one list at last.
+
+        How many lines are hidden from the first of them on is its last item.
+        """
+        sought, others = self._sought(picture, wanted, 0, end)
+        newest = Newest(count)
+        for block in self._newest_first(sought, wanted, end, newest) if count > 0 else ():
+            newest.add(self._window(block, sought, Bounds(0, end, with_open), wanted))
             yield None
-        held[_LOSSES] = [self._losses(picture, wanted, 0, end)]
-        yield _last(_in_order(held), count)
+        yield newest.result(others)
 
     # All of them.
 
     def everything(self, picture: Picture, wanted: Wanted, end: int, *, with_open: bool) -> Iterator[Item | None]:
         """All wanted lines and marks below LSN ``end``, merged by time; one window a stream is held."""
-        streams = sorted(self._streams(picture, wanted), key=lambda stream: stream.path)
+        sought, others = self._sought(picture, wanted, 0, end)
+        bounds = Bounds(0, end, with_open and end == picture.end)
         sources: list[Iterable[Item]] = [
-            self._stream(stream, wanted, end, with_open=with_open and end == picture.end) for stream in streams
+            self._stream(sought, stream, wanted, bounds)
+            for stream in sorted(sought.streams, key=lambda stream: stream.path)
         ]
-        sources.append(self._losses(picture, wanted, 0, end))
-        yield from merged(sources)
+        yield from merged([*sources, others])
 
-    def _stream(self, stream: StreamState, wanted: Wanted, end: int, *, with_open: bool) -> Iterator[Item]:
+    def _stream(self, sought: Sought, stream: StreamState, wanted: Wanted, bounds: Bounds) -> Iterator[Item]:
         segments = self.journal.segments()
         for number, segment_lsn in enumerate(segments):
             following = segments[number + 1] if number + 1 < len(segments) else None
             if following is not None and following <= stream.created_lsn:
                 continue
-            if segment_lsn >= end:
+            if segment_lsn >= bounds.end:
                 return
             if following is not None and wanted.since_ms is not None:
                 began_ms = self.journal.began_ms(following)
                 if began_ms is not None and began_ms < wanted.since_ms:
                     continue
-            for block in self._blocks(segment_lsn, [stream.path], 0, end):
+            for block in self._blocks(segment_lsn, [stream.path], 0, bounds.end):
                 if not _out_of_range(block, wanted):
-                    yield from self._of_stream(block, stream, end, wanted, with_open)
+                    yield from self._of_stream(block, sought, stream, bounds, wanted)
 
     # What comes.
 
     def batch(self, picture: Picture, wanted: Wanted, start: int) -> Batch:
         """What completes from LSN ``start`` on, up to the picture's end or for about BATCH_BYTES_MAX of journal."""
-        streams = self._streams(picture, wanted)
+        streams = streams_of(picture.streams.values(), picture.identities, wanted)
         paths = [stream.path for stream in streams]
-        held: dict[str, list[list[Item]]] = {}
         end = picture.end
-        blocks = (
-            block for segment_lsn in self._holding(start, end) for block in self._blocks(segment_lsn, paths, start, end)
-        )
-        for block in blocks:
-            if block.lsn - start > BATCH_BYTES_MAX:
-                end = block.lsn
+        blocks: list[Block] = []
+        for segment_lsn in self._holding(start, end):
+            blocks += self._blocks(segment_lsn, paths, start, end)
+            beyond = next((block.lsn for block in blocks if block.lsn - start > BATCH_BYTES_MAX), None)
+            if beyond is not None:
+                end = beyond
                 break
-            for path, items in self._window(block, streams, start, picture.end, wanted, False).items():
-                held.setdefault(path, []).insert(0, items)
-        held[_LOSSES] = [self._losses(picture, wanted, start, end)]
-        return Batch(start, end, list(_in_order(held)))
+        sought, others = self._sought(picture, wanted, start, end)
+        held: dict[str, list[Item]] = {}
+        for block in blocks:
+            if block.lsn < end:
+                for path, items in self._window(block, sought, Bounds(start, end), wanted).items():
+                    held.setdefault(path, []).extend(items)
+        # A loss is told with its record: of what was before, its place has been given already.
+        given = (item for items in held.values() for item in items)
+        late: list[Item] = [mark for mark in not_given(sought.placed, given) if wanted.time(mark.time_ms)]
+        return Batch(start, end, list(merged([*held.values(), others, late])))
 
     def skip(self, picture: Picture, wanted: Wanted, start: int, end: int) -> Iterator[Skipped | None]:
         """Count what completes between two LSNs, instead of giving it."""
@@ -127,18 +134,72 @@ class History:
 
     # Pieces.
 
-    def _streams(self, picture: Picture, wanted: Wanted) -> list[StreamState]:
-        return [
-            stream
-            for path, stream in picture.streams.items()
-            if not stream.retired and wanted.stream(picture.identities[path])
-        ]
+    def _sought(self, picture: Picture, wanted: Wanted, start: int, end: int) -> tuple[Sought, list[Item]]:
+        """What is looked for, with the losses recorded between two LSNs; and those that have no place in a stream."""
+        streams = streams_of(picture.streams.values(), picture.identities, wanted)
+        marks = self._losses(picture, wanted, start, end)
+        readable: dict[str, StreamState] = {stream.path: stream for stream in streams}
+        lasts: dict[str, tuple[int, int] | None] = {}
 
-    def _window(
-        self, block: Block, streams: Iterable[StreamState], start: int, end: int, wanted: Wanted, with_open: bool
-    ) -> dict[str, list[Item]]:
+        def place(mark: Mark) -> int | None:
+            stream = readable.get(mark.stream)
+            if stream is None or mark.loss is None or mark.loss.offset is None:
+                return None
+            if mark.stream not in lasts:
+                lasts[mark.stream] = self._last_frame(stream, end)
+            last = lasts[mark.stream]
+            return last[0] if last is not None and mark.offset <= last[1] and self._is_kept(stream, mark) else None
+
+        placed, others = apart(marks, place)
+        in_range: list[Item] = [mark for mark in others if wanted.time(mark.time_ms)]
+        return Sought(streams, keeper(wanted, streams, picture.identities), placed), in_range
+
+    def _last_frame(self, stream: StreamState, end: int) -> tuple[int, int] | None:
+        """LSN and last offset of the stream's last frame with bytes below LSN ``end``; None: there is none, or gone."""
+        lsn = stream.last_lsn if stream.created_lsn < end else None
         try:
-            found = self.windows.of_block(block, streams, start, end, _keeper(wanted), with_open=with_open)
+            for _ in range(FRAMES_BACK_MAX):
+                if lsn is None:
+                    return None
+                entry = self.journal.frame(lsn).entry
+                if lsn < end:
+                    return lsn, entry.offset + entry.length
+                lsn = entry.previous
+        except (Gone, Damage):
+            pass
+        return None
+
+    def _is_kept(self, stream: StreamState, mark: Mark) -> bool:
+        try:
+            first = self.journal.first_offset(stream)
+        except (Gone, Damage):
+            return False
+        return first < mark.offset or first == mark.offset == 0
+
+    def _losses(self, picture: Picture, wanted: Wanted, start: int, end: int) -> Iterator[Mark]:
+        """The marks of loss records of wanted streams (and of none) between two LSNs."""
+        for lsn, loss in picture.losses_between(start, end):
+            if concerns(loss, picture.identities, wanted):
+                recorded_ms = self.recorded_ms(lsn)
+                if recorded_ms is not None:
+                    yield loss_mark(lsn, loss, recorded_ms)
+
+    def recorded_ms(self, lsn: int) -> int | None:
+        """When the frame at ``lsn`` was written; None when it is as old as what retention took."""
+        found = self._recorded.get(lsn)
+        if found is None:
+            try:
+                found = self.journal.frame(lsn).entry.time_ms
+            except (Gone, Damage):
+                return None
+            if len(self._recorded) >= RECORDED_MAX:
+                self._recorded.clear()
+            self._recorded[lsn] = found
+        return found
+
+    def _window(self, block: Block, sought: Sought, bounds: Bounds, wanted: Wanted) -> dict[str, list[Item]]:
+        try:
+            found = self.windows.of_block(block, sought, bounds.start, bounds.end, with_open=bounds.with_open)
         except Gone:
             return {}  # what retention takes while it is read was the oldest there is
         except Damage as damage:
@@ -148,10 +209,10 @@ class History:
         return {path: [item for item in items if wanted.time(item.time_ms)] for path, items in found.items()}
 
     def _of_stream(
-        self, block: Block, stream: StreamState, end: int, wanted: Wanted, with_open: bool
+        self, block: Block, sought: Sought, stream: StreamState, bounds: Bounds, wanted: Wanted
     ) -> Iterator[Item]:
         try:
-            for item in self.windows.of_stream(block, stream, end, _keeper(wanted), with_open=with_open):
+            for item in self.windows.of_stream(block, sought, stream, bounds.end, with_open=bounds.with_open):
                 if wanted.time(item.time_ms):
                     yield item
         except Gone:
@@ -159,20 +220,19 @@ class History:
         except Damage as damage:
             yield Mark(block.oldest_ms, stream.path, 0, DAMAGE, str(damage), block.lsn)
 
-    def _newest_first(self, streams: list[StreamState], wanted: Wanted, end: int, enough: _Enough) -> Iterator[Block]:
+    def _newest_first(self, sought: Sought, wanted: Wanted, end: int, newest: Newest) -> Iterator[Block]:
         """Blocks that may hold wanted lines, backwards, until they are older than is wanted or needed."""
-        paths = [stream.path for stream in streams]
         segments = [lsn for lsn in self.journal.segments() if lsn < end]
-        first = min((stream.created_lsn for stream in streams), default=end)
+        first = min((stream.created_lsn for stream in sought.streams), default=end)
         following: int | None = None
         for segment_lsn in reversed(segments):
             if following is not None and following <= first:
                 return
             newest_ms = None if following is None else self.journal.began_ms(following)
-            if newest_ms is not None and _too_old(newest_ms, wanted, enough.ms):
+            if newest_ms is not None and _too_old(newest_ms, wanted, newest.enough_ms):
                 return
-            for block in reversed(self._blocks(segment_lsn, paths, 0, end)):
-                if _too_old(block.newest_ms, wanted, enough.ms):
+            for block in reversed(self._blocks(segment_lsn, sought.paths, 0, end)):
+                if _too_old(block.newest_ms, wanted, newest.enough_ms):
                     continue
                 if not _out_of_range(block, wanted):
                     yield block
@@ -193,32 +253,6 @@ class History:
         except Gone:
             return []
 
-    def _losses(self, picture: Picture, wanted: Wanted, start: int, end: int) -> list[Item]:
-        """The marks of loss records of wanted streams (and of none) between two LSNs, by time."""
-        found: list[Item] = []
-        for lsn, loss in picture.losses_between(start, end):
-            identity = picture.identities.get(loss.stream or "")
-            if (identity is None) if loss.stream is None else (identity is not None and wanted.stream(identity)):
-                try:
-                    recorded_ms = self.journal.frame(lsn).entry.time_ms
-                except (Gone, Damage):
-                    continue  # as old as what retention took
-                mark = loss_mark(lsn, loss, recorded_ms)
-                if wanted.time(mark.time_ms):
-                    found.append(mark)
-        return sorted(found, key=lambda mark: mark.time_ms)
-
-
-@dataclass(slots=True)
-class _Enough:
-    """Time of the oldest line that would be given; what was received before it cannot matter. None: not enough yet."""
-
-    ms: int | None = None
-
-
-def _keeper(wanted: Wanted) -> Callable[[Line], bool]:
-    return (lambda _: True) if wanted.grep is None and wanted.exclude is None else (lambda line: wanted.text(line.text))
-
 
 def _too_old(newest_ms: int, wanted: Wanted, enough_ms: int | None) -> bool:
     """Whether what was received up to then is of no use: no line's time is after its receipt."""
@@ -232,28 +266,3 @@ def _out_of_range(block: Block, wanted: Wanted) -> bool:
     return (wanted.since_ms is not None and block.newest_ms < wanted.since_ms) or (
         wanted.until_ms is not None and block.oldest_ms - DAY_MS >= wanted.until_ms
     )
-
-
-def _in_order(held: dict[str, list[list[Item]]]) -> Iterator[Item]:
-    """Merged; the lists of a stream were gathered newest first."""
-    return merged([item for items in reversed(lists) for item in items] for lists in held.values())
-
-
-def _by_stream(items: list[Item]) -> dict[str, list[list[Item]]]:
-    found: dict[str, list[list[Item]]] = {}
-    for item in items:
-        found.setdefault(item.stream, [[]])[0].append(item)
-    return found
-
-
-def _last(items: Iterable[Item], count: int) -> list[Item]:
-    """The last ``count`` lines and the marks from the first of them on; all marks when there are fewer lines."""
-    found = list(items)
-    if count <= 0:
-        return []
-    for at in range(len(found) - 1, -1, -1):
-        if isinstance(found[at], TimedLine):
-            count -= 1
-            if count == 0:
-                return found[at:]
-    return found

@@ -40,7 +40,10 @@ class TimedLine:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What happened at ``offset`` of ``stream``. ``text`` says it whole; ``bytes`` is None where nobody knows."""
+    """What happened at ``offset`` of ``stream``. ``text`` says it whole; ``bytes`` is None where nobody knows.
+
+    ``loss`` is the record of a loss: it alone tells two losses at one place apart.
+    """
 
     time_ms: int
     stream: str
@@ -49,9 +52,21 @@ class Mark:
     text: str
     lsn: int
     bytes: int | None = None
+    loss: Loss | None = None
 
 
-Item = TimedLine | Mark
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Lines that match and are not given: snapshots. ``more``: at least so many."""
+
+    time_ms: int
+    stream: str
+    offset: int
+    lines: int = 1
+    more: bool = False
+
+
+Item = TimedLine | Mark | Hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +95,25 @@ def loss_mark(lsn: int, loss: Loss, recorded_ms: int) -> Mark:
         if not isinstance(moment, Invalid):
             time_ms = min(recorded_ms, round(moment.timestamp() * 1000))
             break
-    if loss.bytes is not None:
-        what = f"{loss.bytes:,} bytes are lost"
-    elif loss.count is not None:
-        what = f"{loss.count:,} {loss.unit or 'units'} are lost"
-    else:
-        what = "something is lost, nobody knows how much"
     why = "; ".join(part for part in (loss.reason, loss.how) if part)
-    return Mark(time_ms, loss.stream or "", loss.offset or 0, LOSS, f"{what}: {why}" if why else what, lsn, loss.bytes)
+    text = f"{lost(loss)}{_within(loss)}" + (f": {why}" if why else "")
+    return Mark(time_ms, loss.stream or "", loss.offset or 0, LOSS, text, lsn, loss.bytes, loss)
+
+
+def lost(loss: Loss) -> str:
+    """``512 bytes are lost``."""
+    units = None if loss.count is None else f"{loss.count:,} {loss.unit or 'units'}"
+    if loss.bytes is not None:
+        return f"{loss.bytes:,} bytes" + (f" ({units})" if units else "") + " are lost"
+    return f"{units} are lost" if units else "something is lost, nobody knows how much"
+
+
+def _within(loss: Loss) -> str:
+    first, last = parse_time(loss.from_time or ""), parse_time(loss.to_time or "")
+    if isinstance(first, Invalid) or isinstance(last, Invalid) or last <= first:
+        return ""
+    seconds = (last - first).total_seconds()
+    return f" within {seconds:,.0f} s" if seconds >= 10 else f" within {seconds:.1f} s"
 
 
 def start_mark(stream: str, offset: int, said: str, lsn: int, received_ms: int) -> Mark:

@@ -66,6 +66,11 @@ class Chunk:
     starts: Sequence[int] = ()
     closes: bool = False
 
+    @property
+    def end(self) -> int:
+        """Where the next one begins."""
+        return self.offset + len(self.data)
+
 
 class Splitter:
     """Makes lines of a stream's chunks. Begins at ``offset``, which is where a line (or a part of one) begins.
@@ -84,6 +89,11 @@ class Splitter:
     def position(self) -> int:
         """The offset of the next byte that is wanted."""
         return self._from + self._held_bytes
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a line has begun that has no end yet."""
+        return self._held_bytes > 0
 
     def feed(self, chunk: Chunk) -> list[Line]:
         """The lines that complete with this chunk, which begins at ``position``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,12 +18,19 @@ from logship.view.answers import Refused
 from logship.view.api import Api
 from logship.view.journal_reader import Damage
 from logship.view.segments import NoStore
+from logship.view.select import Identity
 
 WEB = Path(__file__).parent / "web"
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 COUNTS = ("50", "200", "1000", "5000")
 RANGES = (("", "any time"), ("5m", "5 minutes ago"), ("1h", "1 hour ago"), ("1d", "1 day ago"), ("7d", "7 days ago"))
-FIELDS = ("q", "grep", "since", "n")
+FIELDS = ("q", "grep", "i", "n", "since", "snapshots", "wrap")
+OWN_FIELDS = ("wrap",)
+"""Those that only say how it looks."""
+EXPAND_FROM = 100
+"""Characters: a longer line is cut off at the edge, and opens."""
+COLUMNS = (range(6, 21, 2), range(6, 15, 2))
+"""Widths there are in the style sheet, in characters: containers, programs."""
 
 
 class Page:
@@ -53,28 +61,37 @@ class Page:
     async def logs(self, request: Request) -> Response:
         """The page of lines."""
         said = {name: " ".join(request.query_params.getlist(name)).strip() for name in FIELDS}
+        said["n"] = said["n"] or COUNTS[1]
         rows: list[dict[str, Any]] = []
-        places: list[str] = []
+        identities: list[Identity] = []
+        wanted: list[Identity] = []
         fault, status, cursor = "", 200, ""
         try:
-            asked = self._api.asked(request)
+            asked = self._api.asked(request, besides=OWN_FIELDS)
             picture = await self._api.checked_picture(asked)
             cursor = str(picture.end)
-            shown = type(asked)(asked.wanted, asked.count, True, None, picture.end, asked.bytes_max, True)
-            places = sorted({identity.place for identity in picture.identities.values()})
-            rows = await self._api.last_records(shown, picture)
+            identities = [*picture.identities.values()]
+            wanted = [identity for identity in identities if asked.wanted.stream(identity)]
+            rows = await self._api.last_records(replace(asked, follow=True, at=picture.end, shown=True), picture)
         except Refused as refused:
             fault, status = refused.text, refused.status
         except (NoStore, Damage) as error:
             fault, status = str(error), 503
         # The form has few ranges and counts; one from elsewhere in the address is kept among them.
-        counts = [*COUNTS] if said["n"] in ("", *COUNTS) else [*COUNTS, said["n"]]
+        counts = [*COUNTS] if said["n"] in COUNTS else [*COUNTS, said["n"]]
         ranges = [*RANGES] if said["since"] in dict(RANGES) else [*RANGES, (said["since"], said["since"])]
+        shown = [
+            {"left_out": 0, "flags": (), **row, "clock": clock(row["time"]), "id": address(row)}
+            for row in rows
+            if row["type"] != "hidden"
+        ]
         text = self._template.render(
-            rows=[{"left_out": 0, "flags": (), **row, "clock": clock(row["time"]), "id": address(row)} for row in rows],
-            said={**said, "n": said["n"] or "200"}, ignore_case=request.query_params.get("i") == "1", places=places,
-            counts=counts, ranges=ranges, fault=fault, cursor=cursor, version=self._version,
-            made=datetime.now(UTC).strftime("%H:%M:%S"), with_place=self._with_place(said),
+            rows=shown,
+            hidden=sum(row["lines"] for row in rows if row["type"] == "hidden"),
+            said=said, places=sorted({identity.place for identity in identities}),
+            columns=columns(wanted), counts=counts, ranges=ranges, fault=fault, cursor=cursor,
+            version=self._version, made=datetime.now(UTC).strftime("%H:%M:%S"), with_place=self._with_place(said),
+            expand_from=EXPAND_FROM, reading=False,
         )  # fmt: skip
         return HTMLResponse(text, status, {"cache-control": "no-store"})
 
@@ -86,6 +103,18 @@ class Page:
         return address_of
 
 
+def columns(identities: Iterable[Identity]) -> str:
+    """The classes that say how wide the columns of containers and programs are: as their longest names, bounded."""
+    places, programs = 0, 0
+    for identity in identities:
+        places, programs = max(places, len(identity.place)), max(programs, len(identity.program or ""))
+    wide = (
+        next((one for one in row if one >= length), row[-1])
+        for row, length in zip(COLUMNS, (places, programs), strict=True)
+    )
+    return "p{} g{}".format(*wide)
+
+
 def clock(stamp: str) -> str:
     """``Nov 23 21:58:24.799`` of an RFC 3339 time in UTC."""
     moment = datetime.fromisoformat(stamp)
@@ -95,4 +124,5 @@ def clock(stamp: str) -> str:
 def address(row: dict[str, Any]) -> str:
     """The address of a row, as the id of its element: the same for a line whenever it is shown."""
     what = f".{row['what']}" if row["type"] == "mark" else ""
+    what += f".{row['loss']['id']}" if "loss" in row else ""
     return f"L{row['stream']}@{row['offset']}{what}"

@@ -1,12 +1,4 @@
-"""Core: the parameters of a reading, as ``/api/logs``, ``/api/logs/live`` and the page take them, checked.
-
-q        TARGETs, with spaces or commas between; may be repeated; none: all
-grep     a pattern lines must have      exclude  one they must not      i=1  both without regard to case
-since    a time, as 10m or RFC 3339     until    a time                 a day in words is one in UTC
-n        the last N lines, or all       follow=1 and go on
-cursor   go on after this LSN instead   at       end at this LSN instead of now
-bytes    at most so many of a line, or all       shown=1  text made harmless, as the page shows it
-"""
+"""Core: the parameters of a reading, as ``/api/logs``, ``/api/logs/live`` and the page take them, checked."""
 
 from __future__ import annotations
 
@@ -19,9 +11,23 @@ from logship.view.lines import LINE_BYTES_MAX
 from logship.view.select import Wanted, parse_pattern, parse_targets
 from logship.view.when import parse_moment
 
-KNOWN = frozenset(
-    {"q", "grep", "exclude", "i", "since", "until", "n", "follow", "cursor", "at", "bytes", "shown", "live"}
-)
+PARAMETERS = {
+    "q": "TARGETs, with spaces or commas between; may be repeated; none: all",
+    "grep": "a pattern that lines must have",
+    "exclude": "a pattern that lines must not have",
+    "i": "1: both patterns without regard to case",
+    "since": "lines from this time on, as 10m or RFC 3339; a day in words is one in UTC",
+    "until": "lines before this time",
+    "snapshots": "1: also the lines that come by the clock and say how things are; a q that names their program has "
+    "them anyway",
+    "n": "the last N lines, at most 10000, or all; 200 when it is left out",
+    "follow": "1: go on with what comes",
+    "cursor": "go on after this LSN, instead of the last N lines",
+    "at": "end at this LSN instead of now",
+    "bytes": "at most so many bytes of a line, or all; 4096 when it is left out",
+    "shown": "1: text made harmless and a colour for each container, as the page shows it",
+}
+"""What there is, with its line of help."""
 COUNT_DEFAULT = 200
 LINES_MAX = 10_000
 """The most that can be asked for as the last lines; all of them have no such bound."""
@@ -44,9 +50,9 @@ class Query:
 
 def parse(parameters: Mapping[str, Sequence[str]], now_ms: int) -> Query | Invalid:
     """The query that the parameters of a request make."""
-    strange = sorted(parameters.keys() - KNOWN)
+    strange = sorted(parameters.keys() - PARAMETERS.keys())
     if strange:
-        return Invalid(f"no parameter is called {strange[0][:40]!r}; there are: {', '.join(sorted(KNOWN))}")
+        return Invalid(f"no parameter is called {strange[0][:40]!r}; there are: {', '.join(sorted(PARAMETERS))}")
     repeated = sorted(name for name, values in parameters.items() if name != "q" and len(values) > 1)
     if repeated:
         return Invalid(f"{repeated[0]} is said more than once")
@@ -92,7 +98,14 @@ def _wanted(targets_said: Sequence[str], one: Mapping[str, str], now_ms: int) ->
             if isinstance(moment, Invalid):
                 return moment
             times[name] = moment
-    return Wanted(tuple(targets), patterns.get("grep"), patterns.get("exclude"), times.get("since"), times.get("until"))
+    return Wanted(
+        tuple(targets),
+        patterns.get("grep"),
+        patterns.get("exclude"),
+        times.get("since"),
+        times.get("until"),
+        one.get("snapshots") in ON,
+    )
 
 
 def _utc_ms(moment: datetime) -> int:

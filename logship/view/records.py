@@ -6,12 +6,12 @@ Left to others: which ones (``history``), how they travel (``api``).
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
-from logship.view.items import Item, Mark, Skipped, TimedLine
+from logship.view.items import Hidden, Item, Mark, Skipped, TimedLine
 from logship.view.lines import CUT, OPEN, PART, TORN
 from logship.view.select import Identity, identify
 from logship.view.shown import harmless, shown
@@ -42,7 +42,7 @@ class Records:
         self._in_words = in_words
         self._whole = whole
 
-    def of(self, item: Item) -> dict[str, Any]:
+    def of(self, item: TimedLine | Mark) -> dict[str, Any]:
         """The record of a line or a mark."""
         identity = self._identities.get(item.stream) or identify(item.stream, {})
         record: dict[str, Any] = {
@@ -57,7 +57,8 @@ class Records:
             record["hue"] = hue(identity.place)
         if isinstance(item, Mark):
             text = harmless(item.text) if self._in_words else item.text
-            return {**record, "lsn": item.lsn, "what": item.what, "text": text, "bytes": item.bytes}
+            record |= {"lsn": item.lsn, "what": item.what, "text": text, "bytes": item.bytes}
+            return record if item.loss is None else {**record, "loss": item.loss.fields()}
         line = item.line
         record["lsn"] = line.lsn
         text_bytes = item.size - len(item.terminator)
@@ -89,6 +90,13 @@ def gap(skipped: Skipped) -> dict[str, Any]:
     return {
         "type": "gap", "lines": skipped.lines, "text": text, "cursor": str(skipped.start), "at": str(skipped.end),
     }  # fmt: skip
+
+
+def hidden(items: Iterable[Item]) -> dict[str, Any]:
+    """The record of how many lines among ``items`` match and are not given; several in one answer add up."""
+    found = [item for item in items if isinstance(item, Hidden)]
+    record: dict[str, Any] = {"type": "hidden", "what": "snapshots", "lines": sum(item.lines for item in found)}
+    return {**record, "more": True} if any(item.more for item in found) else record
 
 
 def cursor(lsn: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from logship.view.answers import Refused, answer_refused
 from logship.view.api import Api
 from logship.view.gate import Gate
 from logship.view.journal_reader import Damage, Journal
+from logship.view.lists import Lists
 from logship.view.page import Page
 from logship.view.segments import NoStore
 
@@ -60,17 +61,17 @@ class _Server(uvicorn.Server):
 
 def application(plan: Plan, api: Api) -> Gate:
     """The whole of it as an ASGI application."""
-    page = Page(api)
+    page, lists = Page(api), Lists(api)
     routes = [
         Route("/", page.root),
         Route("/logs", page.logs),
         Route("/static/{name}", page.static),
         Route("/api/logs", api.logs),
         Route("/api/logs/live", api.live),
-        Route("/api/sources", api.sources),
-        Route("/v1/streams", api.streams),
-        Route("/v1/losses", api.losses),
-        Route("/healthz", api.health),
+        Route("/api/sources", lists.sources),
+        Route("/v1/streams", lists.streams),
+        Route("/v1/losses", lists.losses),
+        Route("/healthz", lists.health),
     ]
     handlers = {Refused: answer_refused, NoStore: answer_refused, Damage: answer_refused}
     return Gate(Starlette(routes=routes, exception_handlers=handlers), plan.hosts)

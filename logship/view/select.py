@@ -31,6 +31,9 @@ _TARGET = re.compile(
 )
 _PATH = re.compile(r"[A-Za-z0-9_.~*-]+(?:/[A-Za-z0-9_.~*-]+){2,7}")
 _SHIPPED_SEGMENTS = 4
+SNAPSHOT_PROGRAMS = frozenset({"supervise", "ship"})
+"""Programs that say how things are by the clock, each 15 or 30 s: in an idle fleet nearly all there is."""
+_SNAPSHOT = re.compile(rb'\{"time": ?"[^"]{1,40}", ?(?:"level": ?"[a-z]{1,10}", ?)?"event": ?"snapshot"')
 _LITERAL = re.compile(r"[^\\.^$*+?{}\[\]|()]*")
 GRAMMAR = "a TARGET is SERVICE[/INSTANCE][:PROGRAM] or the path of a stream, as in: all  webapp  webapp/2  ha:haproxy"
 
@@ -74,9 +77,13 @@ def identify(path: str, source: Mapping[str, Any]) -> Identity:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One TARGET: a test of the path, or of service, instance and program (None: any)."""
+    """One TARGET: a test of the path, or of service, instance and program (None: any).
+
+    ``named`` is the program it names in full, without ``*``.
+    """
 
     text: str
+    named: str | None
     path: re.Pattern[str] | None
     service: re.Pattern[str] | None = None
     instance: re.Pattern[str] | None = None
@@ -102,9 +109,11 @@ def parse_target(text: str) -> Target | Invalid:
         match = _TARGET.fullmatch(text)
         if match is not None:
             parts = (None if part is None else _globbed(part, ".*") for part in match.group(1, 2, 3))
-            return Target(text, None, *parts)
+            return Target(text, match["program"], None, *parts)
         if _PATH.fullmatch(text):
-            return Target(text, _globbed(text, "[^/]*"))
+            segments = text.split("/")
+            named = segments[2] if len(segments) == _SHIPPED_SEGMENTS else None
+            return Target(text, named, _globbed(text, "[^/]*"))
     return Invalid(f"{harmless(text[:80])!r} is no TARGET: {GRAMMAR}")
 
 
@@ -142,6 +151,11 @@ def unknown(targets: Sequence[Target], identities: Iterable[Identity]) -> str | 
 
 def _globbed(text: str, any_characters: str) -> re.Pattern[str]:
     return re.compile(any_characters.join(re.escape(part) for part in re.split(r"\*+", text)))
+
+
+def is_snapshot(line: bytes) -> bool:
+    """Whether a line of a program in SNAPSHOT_PROGRAMS is one that comes by the clock, not because of an event."""
+    return _SNAPSHOT.match(line) is not None
 
 
 class Slow(Exception):
@@ -182,17 +196,27 @@ def parse_pattern(text: str, ignore_case: bool) -> Pattern | Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which lines are wanted: from ``since_ms`` on, before ``until_ms``, with ``grep`` and without ``exclude``."""
+    """Which lines are wanted: from ``since_ms`` on, before ``until_ms``, with ``grep`` and without ``exclude``.
+
+    ``snapshots``: also those that say, again and again, how things are.
+    """
 
     targets: tuple[Target, ...]
     grep: Pattern | None = None
     exclude: Pattern | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    snapshots: bool = False
 
     def stream(self, identity: Identity) -> bool:
         """Whether a stream is meant."""
         return any(target.takes(identity) for target in self.targets)
+
+    def hides_snapshots(self, identity: Identity) -> bool:
+        """Whether snapshots of the stream are hidden: unless they are asked for, or its program is, by name."""
+        if self.snapshots or identity.program not in SNAPSHOT_PROGRAMS:
+            return False
+        return not any(target.named == identity.program and target.takes(identity) for target in self.targets)
 
     def time(self, time_ms: int) -> bool:
         """Whether a time is in the range."""

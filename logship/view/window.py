@@ -8,17 +8,19 @@ that adjoin share nothing and miss nothing, however they are cut.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from logship.collect.journal import CLOSES, Frame, Kind
 from logship.collect.stream import StreamState
 from logship.view.blocks import Block
-from logship.view.items import DAMAGE, Item, Mark, TimedLine, start_mark
+from logship.view.items import DAMAGE, LOSS, START, Hidden, Item, Mark, TimedLine, start_mark
 from logship.view.journal_reader import Damage, Journal
 from logship.view.lines import CUT, LINE_BYTES_MAX, PART, Chunk, Line, Splitter
+from logship.view.losses import NONE_PLACED, Placed, Waiting
 from logship.view.moment import INHERITED_BYTES_MAX, Times, own_ms
 from logship.view.segments import Gone
+from logship.view.sought import Fate, Sought
 
 HEAD_BYTES = 4096 + 256
 """What is held of a line in a reading; the rest is read again when somebody wants it whole."""
@@ -42,32 +44,31 @@ class Windows:
     def of_block(
         self,
         block: Block,
-        streams: Iterable[StreamState],
+        sought: Sought,
         start: int,
         end: int,
-        keep: Callable[[Line], bool],
         *,
         with_open: bool = False,
     ) -> dict[str, list[Item]]:
-        """By stream, what completes in the part of the block between two LSNs: lines that ``keep`` wants, and marks.
+        """By stream, what completes in the part of the block between two LSNs: lines that are sought, and marks.
 
         ``with_open``: a stream whose last frame is in here also gives its line that has no end yet. Raises Gone when
         retention was quicker, and Damage.
         """
-        wanted: dict[str, StreamState] = {stream.path: stream for stream in streams}
+        wanted: dict[str, StreamState] = {stream.path: stream for stream in sought.streams}
         frames: dict[str, list[Frame]] = {}
         for frame in self._journal.frames(block):
             stream = wanted.get(frame.entry.stream)
             if stream is not None and start <= frame.lsn < end and frame.lsn >= stream.created_lsn:
                 frames.setdefault(stream.path, []).append(frame)
         return {
-            path: list(self._kept(wanted[path], found, keep, with_open))
+            path: list(self._kept(wanted[path], found, sought, with_open))
             for path, found in frames.items()
             if not wanted[path].retired
         }
 
     def of_stream(
-        self, block: Block, stream: StreamState, end: int, keep: Callable[[Line], bool], *, with_open: bool
+        self, block: Block, sought: Sought, stream: StreamState, end: int, *, with_open: bool
     ) -> Iterator[Item]:
         """The same of one stream, one frame at a time."""
         frames = [
@@ -76,21 +77,32 @@ class Windows:
             if frame.entry.stream == stream.path and stream.created_lsn <= frame.lsn < end
         ]
         if frames:
-            yield from self._kept(stream, frames, keep, with_open)
+            yield from self._kept(stream, frames, sought, with_open)
 
-    def _kept(
-        self, stream: StreamState, frames: list[Frame], keep: Callable[[Line], bool], with_open: bool
-    ) -> Iterator[Item]:
+    def _kept(self, stream: StreamState, frames: list[Frame], sought: Sought, with_open: bool) -> Iterator[Item]:
         times = _Lazy(self, stream.path, frames[0])
-        for item in self._items(stream, frames, with_open):
-            if isinstance(item, Line):
-                if keep(item):
-                    yield _timed(item, times.of(item))
-                else:
-                    times.skip(item)
-            else:
-                times.forget()
+        losses = Waiting()
+        for item in self._items(stream, frames, with_open, sought.placed.get(stream.path, NONE_PLACED)):
+            if isinstance(item, Mark):
+                if item.what == LOSS:
+                    losses.add(item)
+                    continue
+                yield from losses.before(item.time_ms)
+                if item.what == START:
+                    times.forget()
                 yield item
+                continue
+            fate = sought.keep(item)
+            if fate is Fate.LEFT_OUT and not losses:
+                times.skip(item)
+                continue
+            time_ms = times.of(item)
+            yield from losses.before(time_ms)
+            if fate is Fate.GIVEN:
+                yield _timed(item, time_ms)
+            elif fate is Fate.HIDDEN:
+                yield Hidden(time_ms, item.stream, item.offset)
+        yield from losses.before(None)
 
     def whole(self, line: Line, size: int) -> bytes:
         """All ``size`` bytes of a line of which the beginning is held. Raises Gone and Damage."""
@@ -109,18 +121,22 @@ class Windows:
             lsn = entry.previous
         return b"".join(reversed(parts))
 
-    def _items(self, stream: StreamState, frames: list[Frame], with_open: bool) -> Iterator[Line | Mark]:
-        """What completes with ``frames``, which follow on each other."""
+    def _items(
+        self, stream: StreamState, frames: list[Frame], with_open: bool, losses: Placed
+    ) -> Iterator[Line | Mark]:
+        """What completes with ``frames``, which follow on each other, with the ``losses`` that stand in them."""
         first = frames[0]
         past = self._past(stream.path, first, 0)
         splitter = Splitter(stream.path, past.offset, past.flags)
         for chunk in past.chunks:
             splitter.feed(chunk)
         told = self._told(first)
+        last_marks: list[Mark] = []
         for frame in frames:
             entry = frame.entry
-            marks = [(offset, said) for offset, said in entry.starts if (offset, said) != told]
+            starts = [(offset, said) for offset, said in entry.starts if (offset, said) != told]
             told = entry.starts[-1] if entry.starts else told
+            goes_on = splitter.goes_on
             try:
                 chunk = _chunk(frame, self._journal.body(frame))
             except Damage as damage:
@@ -129,20 +145,26 @@ class Windows:
                     yield rest
                 text = f"{entry.length:,} bytes cannot be read: {damage}"
                 yield Mark(entry.time_ms, stream.path, entry.offset, DAMAGE, text, frame.lsn, entry.length)
+                yield from losses.within(entry.offset, entry.offset + entry.length, goes_on, False)
                 splitter = Splitter(stream.path, entry.offset + entry.length, CUT)
                 continue
             lines = splitter.feed(chunk)
-            starts = [start_mark(stream.path, offset, said, frame.lsn, entry.time_ms) for offset, said in marks]
+            marks = [start_mark(stream.path, offset, said, frame.lsn, entry.time_ms) for offset, said in starts]
+            if losses.marks:
+                found = losses.within(chunk.offset, chunk.end, goes_on, splitter.goes_on)
+                marks = sorted([*found, *marks], key=lambda mark: mark.offset)
+                last_marks += losses.at_last(frame.lsn, chunk.end, splitter.goes_on)
             for line in lines:
-                while starts and starts[0].offset <= line.offset:
-                    yield starts.pop(0)
+                while marks and marks[0].offset <= line.offset:
+                    yield marks.pop(0)
                 yield line
-            yield from starts
+            yield from marks
         last = frames[-1]
         if with_open and not stream.closed and stream.last_lsn == last.lsn:
             rest = splitter.open_line(last.lsn, last.entry.time_ms)
             if rest is not None:
                 yield rest
+        yield from last_marks
 
     def earlier_ms(self, path: str, first: Frame) -> tuple[int, int] | None:
         """Offset and own time of the last line before the frame ``first`` that says one near enough."""

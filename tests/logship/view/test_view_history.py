@@ -212,7 +212,7 @@ def test_starts_and_losses_stand_where_they_happened(shelf: Shelf) -> None:
     shelf.lose(Loss("two", "other/1/x/i", 10, 99))
     history = History(Journal(shelf.folder))
     found = tail(history, wanted("a"), 10)
-    said = [item.text if isinstance(item, Mark) else item.line.data for item in found]
+    said = [item.line.data if isinstance(item, TimedLine) else getattr(item, "text", "") for item in found]
     assert said == [b"torn", "the program was started", b"fresh\n", "512 bytes are lost: over budget"] or said == [
         "the program was started", b"torn", b"fresh\n", "512 bytes are lost: over budget",
     ]  # fmt: skip
@@ -298,7 +298,7 @@ def test_a_body_that_does_not_check_is_a_mark_and_the_rest_is_read(shelf: Shelf)
     at = content.index(b"rotten bytes")
     path.write_bytes(content[:at] + b"R" + content[at + 1 :])
     found = everything(History(Journal(shelf.folder)), wanted())
-    assert [item.what if isinstance(item, Mark) else item.line.data for item in found] == [
+    assert [item.line.data if isinstance(item, TimedLine) else getattr(item, "what", "") for item in found] == [
         b"before\n", "damage", b"after\n",
     ]  # fmt: skip
     assert f"LSN {lsn}" in next(item.text for item in found if isinstance(item, Mark))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from logship.values import Loss, StreamPath
 from supervise.evidence.browser import find
 from tests.logship.view.shelf import Shelf
 from tests.logship.view.viewing import PATIENCE_SECONDS, Viewer
@@ -209,6 +210,94 @@ def test_a_long_line_is_cut_with_the_number_of_bytes_left_out(shelf: Shelf, view
     shelf.append("web/1/app/i", b"z" * 20_000_000 + b"\nnext\n")
     page.goto(viewer.url)
     expect(page.locator("#list .text").last).to_have_text("next")
-    parts = texts(page)[:-1]
+    parts = page.locator("#list .said").all_text_contents()[:-1]
     assert len(parts) == 20
-    assert parts[0].startswith("z" * 4096 + " … 1,044,480 bytes more [part]")
+    assert parts[0] == "z" * 4096 + "1,044,480 bytes more" + "part"
+
+
+def height(page: Page, row: int) -> float:
+    box = page.locator("#list > li").nth(row).bounding_box()
+    assert box is not None
+    return box["height"]
+
+
+def test_a_long_line_takes_one_row_and_opens_by_a_click_without_javascript_too(
+    shelf: Shelf, viewer: Viewer, browser: Browser
+) -> None:
+    shelf.append("web/1/app/i", b"short\n" + b"word " * 300 + b"\n")
+    for with_script in (False, True):
+        context = browser.new_context(java_script_enabled=with_script, viewport={"width": 1280, "height": 720})
+        page = context.new_page()
+        page.goto(viewer.url)
+        assert height(page, 1) == height(page, 0)
+        page.locator("summary").click()
+        assert height(page, 1) > 5 * height(page, 0)
+        page.locator("summary").click(position={"x": 5, "y": 5})
+        assert height(page, 1) == height(page, 0)
+        page.check("[name=wrap]")
+        if not with_script:
+            page.click("[type=submit]")
+        page.wait_for_url("**wrap=1*")
+        assert height(page, 1) > 5 * height(page, 0)
+        context.close()
+
+
+def test_columns_stand_below_each_other_however_long_names_are(shelf: Shelf, viewer: Viewer, page: Page) -> None:
+    shelf.append("web/1/app/i", b"first\n")
+    page.goto(viewer.url)
+    expect(page.locator("#state")).to_have_text("live")
+    shelf.append(f"{'service-' * 5}/{'instance-' * 5}/{'program-' * 5}/i", b"wide " * 100 + b"\n")
+    expect(page.locator("#list > li")).to_have_count(2)
+    for selector in ("time", ".program", ".said"):
+        boxes = [page.locator(f"#list > li:nth-child({row}) {selector}").bounding_box() for row in (1, 2)]
+        assert boxes[0] is not None
+        assert boxes[1] is not None
+        assert boxes[0]["x"] == boxes[1]["x"]
+    said = page.locator("#list > li:nth-child(2) .said").bounding_box()
+    assert said is not None
+    assert said["width"] > 600
+    assert page.locator("#list > li:nth-child(2) .tag").get_attribute("title") == f"{'service-' * 5}/{'instance-' * 5}"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_row_is_the_same_whether_the_server_made_it_or_the_script(shelf: Shelf, viewer: Viewer, page: Page) -> None:
+    """One row of each sort; what came live is compared with what a fresh page shows."""
+    page.goto(f"{viewer.url}/logs?n=50&wrap=1")
+    expect(page.locator("#state")).to_have_text("live")
+    shelf.append("web/1/app/i", b"short\n" + b"long " * 2000 + b"\n" + HOSTILE[2] + b"\n")
+    shelf.append("web/1/app/i", b"torn")
+    at = shelf.state.streams[StreamPath("web/1/app/i")].next_offset
+    shelf.append("web/1/app/i", b"anew\n", starts=((at, "2026-11-23T20:00:00Z"),))
+    shelf.append("foreign/stream", b"x\n")
+    shelf.lose(Loss("<one>", "web/1/app/i", at, 512, reason="<b>over</b> budget"))
+    shelf.lose(Loss("two", None, count=3, unit="events"))
+    expect(page.locator("#list > li")).to_have_count(9)
+
+    def rows() -> dict[str, str]:
+        found = page.evaluate("[...document.querySelectorAll('#list > li')].map((row) => [row.id, row.outerHTML])")
+        return dict(found)
+
+    live = rows()
+    page.reload()
+    expect(page.locator("#list > li")).to_have_count(9)
+    assert rows() == live
+
+
+def test_snapshots_are_hidden_and_counted_until_asked_for(shelf: Shelf, viewer: Viewer, page: Page) -> None:
+    snapshot = b'{"time":"2026-11-23T20:00:00.000Z","event":"snapshot","v":1}\n'
+    shelf.append("web/1/supervise/i", snapshot + b'{"time":"2026-11-23T20:00:00.000Z","event":"exit"}\n' + snapshot)
+    page.goto(viewer.url)
+    expect(page.locator("#state")).to_have_text("live")
+    expect(page.locator("#list > li")).to_have_count(1)
+    expect(page.locator("#hidden")).to_have_text("(2 hidden)")
+    shelf.append("web/1/supervise/i", snapshot)
+    expect(page.locator("#hidden")).to_have_text("(3 hidden)")
+    page.check("[name=snapshots]")
+    expect(page.locator("#list > li")).to_have_count(4)
+    expect(page.locator("#hidden")).to_have_text("")
+    assert "snapshots=1" in page.url
+    shelf.append("web/1/supervise/i", snapshot)
+    expect(page.locator("#list > li")).to_have_count(5)
+    page.uncheck("[name=snapshots]")
+    expect(page.locator("#list > li")).to_have_count(1)
+    expect(page.locator("#hidden")).to_have_text("(4 hidden)")

@@ -3,8 +3,9 @@
 // rows, keeps a cursor, and the store gives what came since.
 
 const ROWS_MAX = 5000;
-const LONG = 1500; // characters: beyond, a row scrolls in itself
-const FIELDS = ["q", "grep", "i", "n", "since"];
+const EXPAND_FROM = Number(document.body.dataset.expandFrom); // characters: a longer line is cut off at the edge, and opens
+const FIELDS = ["q", "grep", "i", "n", "since", "snapshots"];
+const COLUMNS = [["p", 6, 20], ["g", 6, 14]]; // classes of widths there are, in characters: containers, programs
 
 const form = document.getElementById("query");
 const view = document.getElementById("rows");
@@ -13,6 +14,7 @@ const empty = document.getElementById("empty");
 const pill = document.getElementById("pill");
 const pause = document.getElementById("pause");
 const state = document.getElementById("state");
+const hidden = document.getElementById("hidden");
 
 let source = null;
 let cursor = document.body.dataset.cursor; // everything before it is shown, or was left out by the count
@@ -22,14 +24,20 @@ let showing = true; // false: what comes is counted, not shown
 let generation = 0; // of the query: answers to an older one are dropped
 
 function parameters(more) {
-  const found = new URLSearchParams();
+  const found = new URLSearchParams(more);
   for (const name of FIELDS) {
     const field = form.elements[name];
     const value = field.type === "checkbox" ? (field.checked ? field.value : "") : field.value.trim();
-    if (value) found.set(name, value);
+    if (value && !(name in more)) found.set(name, value);
   }
-  for (const [name, value] of Object.entries(more)) found.set(name, value);
   return found;
+}
+
+// What the address bar says, and the links in rows: the query, and how it looks.
+function page(more) {
+  const found = parameters(more);
+  if (form.elements.wrap.checked) found.set("wrap", "1");
+  return "/logs" + (found.size ? "?" + found : "");
 }
 
 function tell(text, bad = false) {
@@ -47,7 +55,9 @@ function element(name, kind, text) {
   return made;
 }
 
-const address = (record) => `L${record.stream}@${record.offset}${record.type === "mark" ? "." + record.what : ""}`;
+const address = (record) =>
+  `L${record.stream}@${record.offset}` +
+  (record.type === "mark" ? "." + record.what : "") + (record.loss ? "." + record.loss.id : "");
 
 function row(record) {
   const made = element("li", record.type === "mark" ? `row mark ${record.what}` : "row");
@@ -55,12 +65,39 @@ function row(record) {
   const time = element("time", "", clock(record.time));
   time.dateTime = record.time;
   const tag = element(record.place ? "a" : "span", record.place ? `tag h${record.hue}` : "", record.place);
-  if (record.place) tag.href = "/logs?" + parameters({ q: record.place });
-  const text = element("span", record.text.length > LONG ? "text long" : "text", record.text);
-  if (record.left_out) text.append(" ", element("span", "note", `… ${record.left_out.toLocaleString("en")} bytes more`));
-  if (record.flags) text.append(" ", element("span", "note", `[${record.flags.join(", ")}]`));
-  made.append(time, tag, element("span", "program", record.program), text);
+  if (record.place) {
+    tag.href = page({ q: record.place });
+    tag.title = record.place;
+  }
+  const program = element("span", "program", record.program);
+  program.title = record.program;
+  const said = element("div", "said");
+  if (record.text.length > EXPAND_FROM) {
+    said.append(element("details", "text"));
+    said.lastChild.append(element("summary", "", record.text));
+  } else {
+    said.append(element("span", "text", record.text));
+  }
+  if (record.left_out) said.append(element("span", "note", `${record.left_out.toLocaleString("en")} bytes more`));
+  if (record.flags) said.append(element("span", "note", record.flags.join(", ")));
+  made.append(time, tag, program, said);
   return made;
+}
+
+// A container or program with a longer name than there was: its column grows, up to a bound.
+function widen(record) {
+  for (const [at, name] of [record.place, record.program].entries()) {
+    const [kind, least, most] = COLUMNS[at];
+    const wide = Math.min(Math.max(name.length + (name.length % 2), least), most);
+    const old = [...list.classList].find((one) => one.startsWith(kind) && Number(one.slice(1)));
+    if (wide > Number(old.slice(1))) list.classList.replace(old, kind + wide);
+  }
+}
+
+function hide(lines) {
+  const total = Number(hidden.dataset.lines) + lines;
+  hidden.dataset.lines = total;
+  hidden.textContent = total ? `(${total.toLocaleString("en")} hidden)` : "";
 }
 
 const atEnd = () => view.scrollHeight - view.scrollTop - view.clientHeight < 30;
@@ -70,7 +107,9 @@ function add(records) {
   const fragment = document.createDocumentFragment();
   for (const record of records) {
     // A batch that was cut off by a lost connection comes again, whole.
-    if (!document.getElementById(address(record))) fragment.append(row(record));
+    if (document.getElementById(address(record))) continue;
+    widen(record);
+    fragment.append(row(record));
   }
   list.append(fragment);
   const over = list.children.length - ROWS_MAX;
@@ -99,17 +138,26 @@ function addGap(record) {
   list.append(made);
 }
 
+// Rows, and how many lines are hidden.
+function sorted(records) {
+  const of = (type) => records.filter((one) => one.type === type);
+  return {
+    records: records.filter((one) => one.type === "line" || one.type === "mark"),
+    hidden: of("hidden").reduce((sum, one) => sum + one.lines, 0),
+  };
+}
+
 async function read(query) {
   try {
     const answer = await fetch("/api/logs?" + query);
     const body = await answer.text();
-    if (!answer.ok) return { fault: JSON.parse(body).text, records: [] };
+    if (!answer.ok) return { fault: JSON.parse(body).text, records: [], hidden: 0 };
     const records = body.split("\n").filter((line) => line).map((line) => JSON.parse(line));
     const last = records.at(-1);
     const fault = last.type === "error" ? last.text : last.type === "cursor" ? "" : "the answer was cut off";
-    return { fault, cursor: last.cursor, records: records.filter((one) => one.type === "line" || one.type === "mark") };
+    return { fault, cursor: last.cursor, ...sorted(records) };
   } catch (error) {
-    return { fault: "the viewer cannot be reached", records: [] };
+    return { fault: "the viewer cannot be reached", records: [], hidden: 0 };
   }
 }
 
@@ -132,10 +180,11 @@ function connect() {
     if (live.readyState === EventSource.CLOSED) setTimeout(() => { if (source === live) connect(); }, 2000);
   });
   live.addEventListener("lines", (event) => {
-    const records = JSON.parse(event.data);
+    const { records, hidden: more } = sorted(JSON.parse(event.data));
     if (!showing) { count(records.filter((one) => one.type === "line").length); return; }
     const follow = atEnd();
     add(records);
+    hide(more);
     if (event.lastEventId) cursor = event.lastEventId;
     if (follow) toEnd();
   });
@@ -174,9 +223,7 @@ async function query(push) {
   const mine = generation;
   source?.close();
   source = null;
-  const asked = parameters({});
-  const place = "/logs" + (asked.size ? "?" + asked : "");
-  if (push) history.pushState(null, "", place);
+  if (push) history.pushState(null, "", page({}));
   tell("reading …");
   const found = await read(parameters({ shown: "1", follow: "0" }));
   if (mine !== generation) return;
@@ -192,6 +239,7 @@ async function query(push) {
   }
   document.title = `${form.elements.q.value || "all"}${form.elements.grep.value ? " · " + form.elements.grep.value : ""} · logs`;
   add(found.records);
+  hide(found.hidden - Number(hidden.dataset.lines));
   toEnd();
   paused = false;
   pause.textContent = "Pause";
@@ -204,15 +252,25 @@ async function query(push) {
 }
 
 form.addEventListener("submit", (event) => { event.preventDefault(); query(true); });
-form.addEventListener("change", (event) => { if (event.target.matches("select, [type=checkbox]")) query(true); });
+form.addEventListener("change", (event) => {
+  if (event.target.name === "wrap") {
+    const follow = atEnd();
+    list.classList.toggle("wrap", event.target.checked);
+    history.replaceState(null, "", page({}));
+    if (follow) toEnd();
+  } else if (event.target.matches("select, [type=checkbox]")) {
+    query(true);
+  }
+});
+// Who marks text in a line to copy it does not open or close it.
+list.addEventListener("click", (event) => {
+  if (event.target.closest("summary") && !getSelection().isCollapsed) event.preventDefault();
+});
 let typed = 0;
 form.addEventListener("input", (event) => {
   if (!event.target.matches("[name=q], [name=grep]")) return;
   clearTimeout(typed);
-  typed = setTimeout(() => {
-    const asked = parameters({});
-    history.replaceState(null, "", "/logs" + (asked.size ? "?" + asked : ""));
-  }, 300);
+  typed = setTimeout(() => history.replaceState(null, "", page({})), 300);
 });
 window.addEventListener("popstate", () => location.reload());
 pause.addEventListener("click", () => setPaused(!paused));

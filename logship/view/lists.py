@@ -1,0 +1,75 @@
+"""Edge: the lists of the reading side: streams, losses, sources, health. What they answer is told in docs/reading.md.
+
+/v1/streams, /v1/losses   as the collector answers them
+/api/losses    the ledger as people read it         /api/sources   a record a stream
+/healthz       200 while there is a journal to read
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from logship.collect.stream import StreamState
+from logship.view.answers import NDJSON, ndjson
+from logship.view.api import Api
+
+
+class Lists:
+    """Answers what is known of streams and losses, beside their lines."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._journal = api.journal
+
+    async def streams(self, request: Request) -> Response:
+        """The list of streams, as the collector answers it."""
+        picture = await self._api.do(self._journal.picture)
+        prefix = request.query_params.get("prefix", "")
+        wanted = {key[7:]: value for key, value in request.query_params.items() if key.startswith("source.")}
+
+        def listed() -> list[dict[str, Any]]:
+            found = [
+                self._listing(picture.streams[path]) for path in sorted(picture.streams) if path.startswith(prefix)
+            ]
+            return [one for one in found if all(one["source"].get(key) == value for key, value in wanted.items())]
+
+        return Response(ndjson(await self._api.do(listed)), media_type=NDJSON)
+
+    async def losses(self, _: Request) -> Response:
+        """The ledger, as the collector answers it."""
+        picture = await self._api.do(self._journal.picture)
+        return Response(ndjson({**loss.fields(), "lsn": lsn} for lsn, loss in picture.losses), media_type=NDJSON)
+
+    async def sources(self, _: Request) -> Response:
+        """What is known of each stream, for people."""
+        return Response(ndjson(await self._api.do(self.source_records)), media_type=NDJSON)
+
+    async def health(self, _: Request) -> Response:
+        """Whether there is a journal to read."""
+        picture = await self._api.do(self._journal.picture)
+        return JSONResponse({"ok": True, "cursor": str(picture.end), "streams": len(picture.streams)})
+
+    def source_records(self) -> list[dict[str, Any]]:
+        """A record a stream, sorted by place and program."""
+        picture = self._journal.picture()
+        lost: dict[str | None, list[Any]] = {}
+        for _, loss in picture.losses:
+            lost.setdefault(loss.stream, []).append(loss)
+        found = []
+        for path, stream in picture.streams.items():
+            identity = picture.identities[path]
+            mine = lost.get(path, [])
+            listing = self._listing(stream)
+            found.append({
+                "source": identity.label, "place": identity.place, "program": identity.program, "kind": identity.kind,
+                "stream": path, "bytes": stream.next_offset, "kept_bytes": stream.next_offset - listing["first_offset"],
+                "last_append": listing["last_append"], "closed": stream.closed, "retired": stream.retired,
+                "losses": len(mine), "lost_bytes": sum(loss.bytes or 0 for loss in mine),
+            })  # fmt: skip
+        return sorted(found, key=lambda one: (one["place"], one["program"] or "", one["stream"]))
+
+    def _listing(self, stream: StreamState) -> dict[str, Any]:
+        return stream.listing(self._journal.first_offset(stream))

@@ -1,0 +1,55 @@
+"""Core: what one reading looks for in the picture it has: streams, the fate of each line, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from logship.collect.stream import StreamState
+from logship.view.lines import Line
+from logship.view.losses import Placed
+from logship.view.select import Identity, Wanted, is_snapshot
+
+
+class Fate(Enum):
+    """What becomes of a line."""
+
+    GIVEN = "given"
+    HIDDEN = "hidden"  # it matches, and is one of those that nobody asked for: it is counted
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """``streams`` to be read; ``placed`` are the losses that stand in them, by stream."""
+
+    streams: list[StreamState]
+    keep: Callable[[Line], Fate]
+    placed: dict[str, Placed] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the streams."""
+        return [stream.path for stream in self.streams]
+
+
+def streams_of(streams: Iterable[StreamState], identities: dict[str, Identity], wanted: Wanted) -> list[StreamState]:
+    """The streams that are wanted and have anything to be read."""
+    return [stream for stream in streams if not stream.retired and wanted.stream(identities[stream.path])]
+
+
+def keeper(wanted: Wanted, streams: Iterable[StreamState], identities: dict[str, Identity]) -> Callable[[Line], Fate]:
+    """Says the fate of lines of these streams. What it returns raises Slow."""
+    hiding = {stream.path for stream in streams if wanted.hides_snapshots(identities[stream.path])}
+    if wanted.grep is None and wanted.exclude is None:
+        if not hiding:
+            return lambda _: Fate.GIVEN
+        return lambda line: Fate.HIDDEN if line.stream in hiding and is_snapshot(line.data) else Fate.GIVEN
+
+    def fate(line: Line) -> Fate:
+        if not wanted.text(line.text):
+            return Fate.LEFT_OUT
+        return Fate.HIDDEN if line.stream in hiding and is_snapshot(line.data) else Fate.GIVEN
+
+    return fate
