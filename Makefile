@@ -6,7 +6,7 @@ UP := $(PYTHON) -m supervise.up
 DIR ?= evidence
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale down images evidence test ci-long lint unit e2e conformance bench-ship
+.PHONY: help up scale down images evidence test ci-long lint unit e2e conformance bench-ship bench-capture
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -46,3 +46,6 @@ conformance: ## the public suite of the Durable Streams protocol against the col
 
 bench-ship: ## how fast logs are taken in, beside a plain copy in the same run (ARGS="--quick")
 	@.venv/bin/python -m bench.ship $(ARGS)
+
+bench-capture: ## what logging through spool and ship costs HAProxy, beside logging to a file (ARGS="--quick")
+	@.venv/bin/python -m bench.capture $(ARGS)

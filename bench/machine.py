@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -18,6 +19,21 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of a process so far, of all its threads. Raises FileNotFoundError when it is gone."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def parent(pid: int) -> int:
+    """The process that started this one, or took it over."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def named(name: str) -> list[int]:
+    """All processes with this name, of 15 characters at most."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (path / "comm").read_text() == f"{name}\n":
+                found.append(int(path.name))
+    return found
 
 
 def peak_mib(pid: int) -> float:

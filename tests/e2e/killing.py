@@ -10,12 +10,14 @@ SCRIPT = """
 import collections, json, os, random, signal, sys, time
 seed, seconds, shortest, longest, *targets = sys.argv[1:]
 chance, end, kills = random.Random(seed), time.monotonic() + float(seconds), collections.Counter()
+deck = []
 def is_it(pid, target):
     words = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\\0")
     return any(a.endswith((b"/logship", b"/supervise")) and b == target.encode() for a, b in zip(words, words[1:]))
 while time.monotonic() < end:
     time.sleep(chance.uniform(float(shortest), float(longest)))
-    target = chance.choice(targets)
+    deck = deck or chance.sample(targets, len(targets))
+    target = deck.pop()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             if int(pid) not in (1, os.getpid()) and is_it(pid, target):
@@ -28,9 +30,9 @@ print(json.dumps(kills))
 
 
 class Killer:
-    """A killer in one container, from now on for ``seconds``; each next kill comes after ``pause`` seconds, by chance.
+    """A killer in one container, from now on for ``seconds``: all targets in turn, each turn in another order.
 
-    ``targets`` are subcommands of ``logship`` and ``supervise``. PID 1 is spared.
+    The next kill comes after ``pause`` seconds, by chance. ``targets`` are subcommands of ``logship`` and ``supervise``.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from tests.e2e.collected import Collected
 from tests.e2e.judge import STREAMS
 from tests.e2e.killing import Killer
 from tests.e2e.stack import TREE, Stack, docker, eventually
+from tests.e2e.test_images import inside
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -36,13 +37,13 @@ class Trial:
         self._folder.mkdir()
         shutil.copy(TREE / "tests" / "e2e" / "judge.py", self._folder)
         declaration = folder / "supervise.toml"
-        declaration.write_text((TREE / "images" / "webapp" / "supervise.toml").read_text() + self._programs())
+        declaration.write_text(inside("webapp", "cat", "/etc/supervise/supervise.toml") + "\n" + self._programs())
         mounts = [f"{declaration}:/etc/supervise/supervise.toml:ro", f"{self._folder}:{PLACE}"]
         override = {"services": {"webapp": {"volumes": mounts}}}
         (folder / "override.yaml").write_text(json.dumps(override))
         monkeypatch.setenv("COMPOSE_FILE", f"{TREE / 'compose.yaml'}:{folder / 'override.yaml'}")
         stack.up(1, "webapp", "collector")
-        eventually("both are healthy", lambda: len(self.ids()) == 2 and stack.healthy(), seconds=90)
+        eventually("both are healthy", lambda: len(self.ids()) == 2 and stack.healthy(), 90, explain=self._logs)
         self.node, self.collector = self.ids()
         self.incarnation = str(stack.state(self.node)["incarnation"])
         self.collected = Collected(stack)
@@ -53,6 +54,9 @@ class Trial:
             command = ["/usr/bin/python3", "-I", f"{PLACE}/judge.py", PLACE, name, self.seed, str(self._seconds)]
             told += f'\n[program.{name}]\ncommand = {json.dumps(command)}\nafter = ["spool"]\n'
         return told
+
+    def _logs(self) -> str:
+        return "\n".join(docker("logs", "--tail", "30", container, check=False) for container in self.ids())
 
     def ids(self) -> list[str]:
         """The node and the collector, as far as they run."""
