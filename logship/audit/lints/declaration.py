@@ -92,10 +92,29 @@ def stops_after_spool(conf: Declaration, _: Conditions) -> Iterator[Flaw]:
         return
     before = conf.before(spool.name)
     for program in conf.programs:
-        if program is not spool and program.name not in before and spool.name not in conf.before(program.name):
+        if (
+            program is not spool
+            and program is not conf.ship
+            and program.name not in before
+            and spool.name not in conf.before(program.name)
+        ):
             names = ", ".join(f'"{name}"' for name in [*program.after, spool.name])
             what = f"{program.name} does not come after {spool.name}, so it may be stopped after it"
             yield _set(conf, ("program", program.name, "after"), what, f"after = [{names}]")
+
+
+@lint(
+    "declaration-ship-ends-first",
+    Severity.RISK,
+    "ship is stopped before spool",
+    "what programs say at their end is taken by spool, and then nobody is left to send it until somebody adopts it.",
+)
+def ship_ends_first(conf: Declaration, _: Conditions) -> Iterator[Flaw]:
+    spool, ship = conf.spool, conf.ship
+    if spool and ship and ship.name not in conf.before(spool.name):
+        names = ", ".join(json.dumps(name) for name in [*spool.after, ship.name])
+        what = f"{spool.name} does not come after {ship.name}, so {ship.name} may be stopped first"
+        yield _set(conf, ("program", spool.name, "after"), what, f"after = [{names}]")
 
 
 @lint(
@@ -204,5 +223,6 @@ def outage(conf: Declaration, conditions: Conditions) -> Iterator[Flaw]:
 
 
 LINTS: tuple[Lint[Declaration], ...] = (
-    no_spool, no_ship, uncaptured, gives_up, stops_after_spool, stop_budget, grace, drain, small_pipe, daemon, outage,
+    no_spool, no_ship, uncaptured, gives_up, stops_after_spool, ship_ends_first, stop_budget, grace, drain, small_pipe,
+    daemon, outage,
 )  # fmt: skip

@@ -107,29 +107,23 @@ def rotate_0(conf: Logrotate, _: Conditions) -> Iterator[Flaw]:
     "logrotate deletes the oldest file whether it was read or not.",
 )
 def short_retention(conf: Logrotate, conditions: Conditions) -> Iterator[Flaw]:
+    wanted = conditions.outage_seconds
     for block in conf.blocks:
-        count, sized = block.last("rotate"), block.last("size", "maxsize")
-        if not count or not count.argument.isdigit() or int(count.argument[:6]) == 0:
-            continue
-        kept = int(count.argument[:6])
+        count, sized, period = block.last("rotate"), block.last("size", "maxsize"), block.last(*PERIODS)
+        kept = int(count.argument) if count and re.fullmatch(r"[0-9]{1,6}", count.argument) else 0
         each = byte_size(sized.argument) if sized else None
-        period = block.last(*PERIODS)
-        lasts: float | None = None
-        if sized and each and conditions.rate_bytes:
-            lasts = kept * each / conditions.rate_bytes
-        elif not sized and period:
-            lasts = kept * PERIODS[period.name]
-        if lasts is not None and lasts < conditions.outage_seconds:
-            what = f"{block.title} keeps {kept} files: {span(lasts)}, not {span(conditions.outage_seconds)}"
-            if sized and each:
-                what += f" (of {size(each)} at {size(conditions.rate_bytes or 0)}/s)"
-            wanted = -(-int(conditions.outage_seconds * kept) // max(1, int(lasts)))
-            more = f"rotate {max(kept + 1, min(wanted, 1000))}"
-            if sized and wanted > 1000 and conditions.rate_bytes:
-                room = budget(conditions.outage_seconds * conditions.rate_bytes / kept) // 1024**2
-                yield _replace(block, sized, what, f"{sized.name} {room}M")
-            else:
-                yield _replace(block, count, what, more)
+        if count is None or not kept:
+            continue
+        if sized and each and conditions.rate_bytes and kept * each < conditions.rate_bytes * wanted:
+            lasts = span(kept * each / conditions.rate_bytes)
+            what = f"{block.title} keeps {kept} files of {size(each)}: {lasts} at {size(conditions.rate_bytes)}/s"
+            room = budget(conditions.rate_bytes * wanted / kept) // 1024**2
+            yield _replace(block, sized, f"{what}, not {span(wanted)}", f"{sized.name} {room}M")
+        elif period and not sized and kept * PERIODS[period.name] < wanted:
+            lasts = span(kept * PERIODS[period.name])
+            fitting = int(-(-wanted // PERIODS[period.name]))
+            what = f"{block.title} keeps {kept} {period.name} files: {lasts}, not {span(wanted)}"
+            yield _replace(block, count, what, f"rotate {fitting}")
 
 
 def _replace(block: Block, found: Directive, what: str, text: str) -> Flaw:
