@@ -22,6 +22,10 @@ class Settings:
     copy_to: str = setting("/proc/1/fd/1", "where a copy for `docker logs` goes; empty: nowhere")
     segment_bytes: int = setting(8 * 1024 * 1024, "size of a segment, 4096 to 1 GiB")
     spool_bytes_max: int = setting(2 * 1024**3, "what a program may keep in the spool, at least two segments")
+    spool_container_bytes_max: int = setting(4 * 1024**3, "what all programs may keep together; 0: no bound")
+    spool_volume_bytes_max: int = setting(
+        16 * 1024**3, "what all spool folders on the volume may keep, left behind ones too; 0: no bound"
+    )
     store: Path = setting(Path("/var/lib/logship/store"), "folder of the collector's store")
     listen: str = setting("127.0.0.1:4437", "HOST:PORT to accept connections on")
     keep_bytes: int = setting(8 * 1024**3, "how much of the journal is kept; 0: all of it")

@@ -12,19 +12,23 @@ from logship.spool.run import Spool
 
 SEGMENT_BYTES_MIN = 4096
 SEGMENT_BYTES_MAX = 1024**3
+BUDGETS = ("spool_bytes_max", "spool_container_bytes_max", "spool_volume_bytes_max")
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    config.add_options(parser, "fifo_dir", "spool", "copy_to", "segment_bytes", "spool_bytes_max")
-    parser.epilog = "Works until SIGTERM, takes what is in the pipes then, and ends with 0 within 2 seconds."
+    config.add_options(parser, "fifo_dir", "spool", "copy_to", "segment_bytes", *BUDGETS)
+    parser.epilog = "Works until SIGTERM, takes what is in the pipes then, and ends with 0 within 2 seconds. Budgets: docs/spool.md."
 
 
 def _spool(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     settings = config.load(options, environment)
     if not SEGMENT_BYTES_MIN <= settings.segment_bytes <= SEGMENT_BYTES_MAX:
         _refuse("--segment-bytes", settings.segment_bytes, f"from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}")
-    if settings.spool_bytes_max < 2 * settings.segment_bytes:
-        _refuse("--spool-bytes-max", settings.spool_bytes_max, "at least two segments")
+    for name in BUDGETS:
+        value, unbound = getattr(settings, name), name != BUDGETS[0]
+        if value < 2 * settings.segment_bytes and not (unbound and value == 0):
+            wanted = f"at least two segments ({2 * settings.segment_bytes})"
+            _refuse(f"--{name.replace('_', '-')}", value, wanted + (", or 0 for no bound" if unbound else ""))
     if not settings.fifo_dir.is_dir():
         hint = "PID 1 makes it: is this container run by `supervise init`?"
         raise Fault("look for FIFOs in", str(settings.fifo_dir), "no such folder", hint, USAGE)

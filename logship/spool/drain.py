@@ -3,22 +3,24 @@
 splice moves pages from the pipe into the file in one step of the kernel: no moment exists in which they are in this
 process and nowhere else, so a SIGKILL at any instant loses nothing and repeats nothing (measured: DOCKER-FACTS 10).
 
-Where the disk refuses (full, over quota, failing), the bytes go to /dev/null, counted, since a program must not wait
-for a disk. The hole is made first, by the name of an empty segment beyond it; then as many bytes are thrown away. So
-the offset counts what the program wrote, and whoever reads the names sees what is missing. After a kill between the
-two steps those bytes (256 KiB at most) are counted as lost and stored all the same, behind the hole.
+Where the disk refuses (full, over quota, failing), the bytes go to the program's sink instead, since a program must not
+wait for a disk; that is one step of the kernel, too, and the sink's size says how far they reached (``sink``). Then the
+hole gets its name, that of an empty segment beyond it, so whoever reads the names sees what is missing. A kill between
+the two steps loses nothing of the count: the next start finds the sink ahead of the names.
 
 Left to others: who is served when (``run``), the record of the loss (``losses``), syncing (``sync``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import termios
 
-from logship.spool.ranges import Span, merged
+from logship.spool.ranges import Span
 from logship.spool.segment import ActiveSegment
+from logship.spool.sink import Sink
 from logship.spool.sync import Syncer
 
 TURN_BYTES = 256 * 1024
@@ -37,7 +39,7 @@ class Drain:
     since the disk last refused. ``cut`` is set when a segment was finished, for whoever looks after the budget.
     """
 
-    def __init__(self, name: str, pipe: int, stream: ActiveSegment, syncer: Syncer, null: int) -> None:
+    def __init__(self, name: str, pipe: int, stream: ActiveSegment, syncer: Syncer, sink: Sink) -> None:
         self.name = name
         self.pipe = pipe
         self.stream = stream
@@ -46,10 +48,9 @@ class Drain:
         self.dropped_bytes = 0
         self.cut = False
         self._syncer = syncer
-        self._null = null
-        self._holes: list[Span] = []
-        self._owed = 0  # bytes whose hole is made and that are still in the pipe
-        self._unplaced = 0  # bytes thrown away for which the disk took not even a name
+        self._sink = sink
+        self._unplaced = max(0, sink.end - stream.end)  # bytes thrown away whose hole has no name yet
+        self._holes = [Span(stream.end, self._unplaced)] if self._unplaced else []
         self._retry_at = 0.0
         self._retry_seconds = RETRY_SECONDS
         self._stored_bytes = 0  # since storing began again
@@ -82,9 +83,13 @@ class Drain:
             self._stored_bytes += moved
         return moved
 
+    def resuming(self, now: float) -> bool:
+        """Whether the next turn tries to store again: time for the record of what was not stored before."""
+        return bool(self.reason) and self._may_store(now)
+
     def take_holes(self) -> list[Span]:
         """The ranges thrown away since the last call."""
-        holes, self._holes = merged(self._holes), []
+        holes, self._holes = self._holes, []
         return holes
 
     def reopen(self, pipe: int) -> None:
@@ -99,8 +104,9 @@ class Drain:
             self._syncer.add(descriptor, self.stream.folder)
 
     def close(self) -> None:
-        """Let go of pipe and file."""
+        """Let go of pipe and files."""
         os.close(self.pipe)
+        self._sink.close()
         self.stream.close()
 
     def _store(self) -> int:
@@ -129,7 +135,7 @@ class Drain:
         self._stored_bytes = 0
 
     def _may_store(self, now: float) -> bool:
-        if self._owed or now < self._retry_at:
+        if now < self._retry_at:
             return False
         try:
             facts = os.statvfs(self.stream.folder)
@@ -141,25 +147,19 @@ class Drain:
         return False
 
     def _drop(self) -> int:
-        if self._owed == 0:
-            self._make_hole(min(self.waiting(), TURN_BYTES))
-        if self._owed == 0:
+        at = self.end
+        moved = self._sink.take(self.pipe, at, TURN_BYTES)
+        if moved == 0:
             return 0
-        try:
-            moved = os.splice(self.pipe, self._null, self._owed, flags=os.SPLICE_F_NONBLOCK)
-        except BlockingIOError:
-            return 0
-        self._owed -= moved
+        if self._holes and self._holes[-1].end == at:
+            at, size = self._holes.pop()
+            self._holes.append(Span(at, size + moved))
+        else:
+            self._holes.append(Span(at, moved))
+        self._unplaced += moved
         self.dropped_bytes += moved
-        return moved
-
-    def _make_hole(self, size: int) -> None:
-        if size == 0:
-            return
-        self._holes.append(Span(self.end, size))
-        try:
-            self.stream.cut(self._unplaced + size)
+        with contextlib.suppress(OSError):  # not even a name: the sink's size says it, and the next turn tries again
+            self.stream.cut(self._unplaced)
             self._unplaced = 0
-        except OSError:
-            self._unplaced += size
-        self._owed = size
+        self._sink.forget(self.end - moved, moved)
+        return moved

@@ -53,6 +53,11 @@ def stream_end(listing: Iterable[tuple[str, int]]) -> int:
     return sum(max(((offset, size) for offset, size in found if offset is not None), default=(0, 0)))
 
 
+def sink_name(program: str) -> str:
+    """Name of the link, in the folder of FIFOs, to the file that the program's bytes are thrown away into."""
+    return f".{program}.sink"
+
+
 def incarnation_name(created: datetime, chance: bytes) -> str:
     """Name of the spool folder of one life of PID 1: its time in UTC to the second, and four random bytes."""
     if created.tzinfo is None or len(chance) != _CHANCE_BYTES:

@@ -5,7 +5,7 @@ Left to others: file names (``layout``), listing a folder (``segment``), writing
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from logship.spool.layout import parse_segment, segment_name
@@ -89,13 +89,25 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     return joined
 
 
-def over_budget(found: list[Segment], bytes_max: int) -> list[Segment]:
-    """The oldest segments that must go so that the rest is within ``bytes_max``; never the last, which is written."""
-    total = sum(segment.size for segment in found)
-    gone: list[Segment] = []
-    for segment in found[:-1]:
-        if total <= bytes_max:
+def over_budget(
+    streams: Mapping[str, Sequence[Segment]], bytes_max: int, last_too: bool = False
+) -> list[tuple[str, Segment]]:
+    """The segments that must go so that all ``streams`` together are within ``bytes_max``, in the order of going.
+
+    Each is the oldest of the stream that holds most by then, so one that floods pays itself and a quiet one keeps what
+    it has. The last segment of a stream stays, since it is written, but where nobody writes any more (``last_too``).
+    """
+    kept = 0 if last_too else 1
+    held = {name: sum(segment.size for segment in found) for name, found in streams.items()}
+    at = dict.fromkeys(held, 0)
+    gone: list[tuple[str, Segment]] = []
+    while sum(held.values()) > bytes_max:
+        having = [name for name, found in streams.items() if at[name] < len(found) - kept and held[name]]
+        if not having:
             break
-        gone.append(segment)
-        total -= segment.size
+        name = max(having, key=lambda one: (held[one], one))
+        segment = streams[name][at[name]]
+        gone.append((name, segment))
+        held[name] -= segment.size
+        at[name] += 1
     return gone

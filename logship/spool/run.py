@@ -20,19 +20,26 @@ from pathlib import Path
 from logship.config import Settings
 from logship.errors import Fault
 from logship.spool import acked, streams
+from logship.spool.budget import Budget, Limits
 from logship.spool.copy import Copy
 from logship.spool.drain import Drain
+from logship.spool.lock import locked
 from logship.spool.log import OWN, Log
 from logship.spool.losses import LossBook
-from logship.spool.ranges import Span, missing, over_budget, without
+from logship.spool.ranges import Span, missing, without
+from logship.spool.reserve import reserve
 from logship.spool.segment import ActiveSegment, listed
+from logship.spool.sink import Sink
 from logship.spool.sync import Syncer
 from logship.spool.watch import LOOK_SECONDS, Watch
 
 STOP_SECONDS = 2.0
 LOSS_SECONDS = 1.0
-ACKED_SECONDS = 5.0
-"""How often it is looked whether segments have been acknowledged, while there are some that may go then."""
+"""How soon a loss is written down while bytes are being thrown away; doubled each time that goes on."""
+LOSS_SECONDS_MAX = 60.0
+CLAIM_SECONDS = 5.0
+"""How long another holder of the folder is waited for: PID 1 lets go of it when it has started a spool."""
+CLAIM_TRY_SECONDS = 0.02
 NAP_SECONDS = 0.002
 NAP_BYTES = 16 * 1024
 CLOSE_TURNS_SECONDS = 0.005
@@ -47,16 +54,17 @@ class Spool:
         self._folder = _claim(settings.spool)
         self._watch = Watch()
         self._log = Log(self._folder, settings.segment_bytes)
-        self._book = LossBook(self._folder)
+        self._book = LossBook(self._folder, reserve=reserve)
         self._syncer = Syncer()
-        self._null = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+        limits = Limits(settings.spool_bytes_max, settings.spool_container_bytes_max, settings.spool_volume_bytes_max)
+        self._budget = Budget(self._folder, limits, self._book, self._say)
         self._drains: dict[str, Drain] = {}
         self._by_pipe: dict[int, Drain] = {}
         self._unopened: set[str] = set()  # FIFOs to be tried again each second
         self._copy: Copy | None = None
         self._armed: int | None = None  # the copy's target while epoll watches it
         self._losses_at: float | None = None
-        self._acked_at: float | None = None
+        self._losses_seconds = LOSS_SECONDS
         self._last_turn = 0.0
         self._epoll = select.epoll()
         self._epoll.register(self._watch.fileno(), select.EPOLLIN)
@@ -78,11 +86,9 @@ class Spool:
                 self._look(now)
             if self._losses_at is not None and now >= self._losses_at:
                 self._write_losses()
-            if self._acked_at is not None and now >= self._acked_at:
-                self._acked_at = None
-                for name in [*streams.folders(self._folder), OWN]:
-                    self._keep_budget(name)
-            more = self._copy_turn(now)
+            more = self._budget.turn(now)
+            self._await_book(now)
+            more = self._copy_turn(now) or more
 
     def _turn(self, timeout: float) -> set[int]:
         """Wait, give everyone who has bytes a turn, and return the signals that came."""
@@ -108,12 +114,14 @@ class Spool:
     def _serve(self, drain: Drain, mask: int, now: float) -> int:
         """One program's turn; how many bytes."""
         reason = drain.reason
+        if drain.resuming(now):
+            self._record(drain)
         moved = drain.turn(now)
         if drain.reason != reason:
             event = "dropping" if drain.reason else "storing"
             self._say(event, program=drain.name, reason=drain.reason or reason, dropped_bytes=drain.dropped_bytes)
-        if (drain.reason or drain.reason != reason) and self._losses_at is None:
-            self._losses_at = now + LOSS_SECONDS
+        if drain.reason and self._losses_at is None:
+            self._losses_at = now + self._losses_seconds
         if drain.cut:
             drain.cut = False
             self._keep_budget(drain.name)
@@ -171,14 +179,15 @@ class Spool:
             self._unopened.add(name)
             return
         self._unopened.discard(name)
-        nowhere = without(missing(listed(folder)), [Span(0, acked.read(folder))])
+        drain = Drain(name, pipe, stream, self._syncer, Sink(self._settings.fifo_dir / name))
+        nowhere = without([*missing(listed(folder)), *drain.take_holes()], [Span(0, acked.read(folder))])
         lost = self._book.record(name, nowhere, "found at start")
         if lost:
             self._say("found lost", program=name, bytes=lost)
-        self._drains[name] = Drain(name, pipe, stream, self._syncer, self._null)
-        self._take_in(self._drains[name])
+        self._drains[name] = drain
+        self._take_in(drain)
         self._keep_budget(name)
-        self._grew(name, stream.end)
+        self._grew(name, drain.end)
 
     def _take_in(self, drain: Drain) -> None:
         self._by_pipe[drain.pipe] = drain
@@ -193,30 +202,27 @@ class Spool:
         drain.close()
 
     def _keep_budget(self, name: str) -> int:
-        """Delete what is acknowledged, and over budget the oldest, each loss recorded first; the end of the stream."""
-        folder = self._folder / name
-        found = acked.delete(folder, listed(folder))
-        if found and self._acked_at is None and acked.deletable(found, found[-1].end):
-            self._acked_at = time.monotonic() + ACKED_SECONDS
-        for segment in over_budget(found, self._settings.spool_bytes_max):
-            self._book.record(name, [Span(segment.offset, segment.size)], "over budget")
-            (folder / segment.name).unlink(missing_ok=True)
-            self._say("over budget", program=name, offset=segment.offset, deleted_bytes=segment.size)
+        end = self._budget.keep(name)
+        self._await_book(time.monotonic())
+        return end
+
+    def _await_book(self, now: float) -> None:
         if self._book.waiting and self._losses_at is None:
-            self._losses_at = time.monotonic() + LOSS_SECONDS
-        return found[-1].end if found else 0
+            self._losses_at = now + LOSS_SECONDS
 
     def _write_losses(self) -> None:
-        """Write down what was thrown away; again in a second while that goes on or the disk refuses."""
-        going_on = False
-        for drain in self._drains.values():
-            self._record(drain)
-            going_on = going_on or bool(drain.reason and drain.waiting())
+        """Write down what was thrown away; again while that goes on, ever more seldom, or while the disk refuses."""
+        lost = sum(self._record(drain) for drain in self._drains.values())
         self._book.retry()
-        self._losses_at = time.monotonic() + LOSS_SECONDS if going_on or self._book.waiting else None
+        if not any(drain.reason for drain in self._drains.values()):
+            self._losses_seconds = LOSS_SECONDS
+        elif lost:
+            self._losses_seconds = min(2 * self._losses_seconds, LOSS_SECONDS_MAX)
+        again = lost or self._book.waiting
+        self._losses_at = time.monotonic() + self._losses_seconds if again else None
 
-    def _record(self, drain: Drain) -> None:
-        self._book.record(drain.name, drain.take_holes(), f"not stored: {drain.last_reason}")
+    def _record(self, drain: Drain) -> int:
+        return self._book.record(drain.name, drain.take_holes(), f"not stored: {drain.last_reason}")
 
     def _say(self, event: str, **fields: object) -> None:
         self._log.say(event, **fields)
@@ -238,7 +244,7 @@ class Spool:
 
     def _timeout(self) -> float:
         """Seconds until something is due; -1: nothing is."""
-        due = [self._copy.deadline() if self._copy else None, self._losses_at, self._acked_at]
+        due = [self._copy.deadline() if self._copy else None, self._losses_at, self._budget.deadline()]
         now = time.monotonic()
         waits = [max(0.0, at - now) for at in due if at is not None]
         if self._watch.blind or self._unopened:
@@ -250,6 +256,7 @@ class Spool:
         while time.monotonic() < deadline:
             if not sum(self._serve(drain, 0, time.monotonic()) for drain in self._drains.values()):
                 break
+        self._budget.close()
         left = {drain.name: waiting for drain in self._drains.values() if (waiting := drain.waiting())}
         self._write_losses()
         for drain in self._drains.values():
@@ -264,12 +271,14 @@ class Spool:
 
 def _claim(folder: Path) -> Path:
     """The spool folder, made when missing, with the lock that keeps a second spool out for this process's life."""
+    deadline = time.monotonic() + CLAIM_SECONDS
     try:
         own = folder.resolve() / OWN
         own.mkdir(parents=True, exist_ok=True)
-        fcntl.flock(os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Fault("keep the spool", str(folder), "another spool works there", "stop that one first") from None
+        while locked(own, os.O_RDONLY | os.O_DIRECTORY) is None:
+            if time.monotonic() > deadline:
+                raise Fault("keep the spool", str(folder), "another spool works there", "stop that one first")
+            time.sleep(CLAIM_TRY_SECONDS)
     except OSError as error:
         raise Fault(
             "keep the spool", str(folder), str(error.strerror), "make it a folder that root can write"

@@ -33,7 +33,7 @@ def slim() -> None:
 def main(plan_path: Path) -> int:
     """Be PID 1; returns its exit status. Raises Fault before any program was started."""
     slim()
-    from supervise.init import folders, machine, pid1, telling, usage, values
+    from supervise.init import draining, folders, machine, pid1, telling, usage, values
     from supervise.init.run import Conductor
 
     plan = json.loads(plan_path.read_bytes())
@@ -46,11 +46,13 @@ def main(plan_path: Path) -> int:
     folders.link_spool(run_dir, spool)
     teller = telling.Teller(plan["service"], host, spool, run_dir, least)
     fifos: dict[str, int] = {}
+    sinks: dict[str, int] = {}
     for name, entry in entries.items():
         if entry["fifo"] is None:
             continue
         owner = machine.user_ids(entry["user"])
         fifos[name], size = folders.make_fifo(Path(entry["fifo"]), owner, entry["pipe_bytes"], least)
+        sinks[name] = folders.make_sink(Path(entry["fifo"]), least)
         if size < entry["pipe_bytes"]:
             text = f"the pipe of {name} has {size} bytes, not {entry['pipe_bytes']}: pipe-user-pages-soft is reached"
             teller.event("fault", where="fifo", text=text, count=0)
@@ -64,7 +66,8 @@ def main(plan_path: Path) -> int:
         "supervisor": pid1.VERSION,
         "milliseconds": round(since_start * 1000),
     }
-    conductor = Conductor(declaration, run_dir, teller, wake.epoll, fifos, facts)
+    drain = draining.Draining(fifos, sinks, spool, wake.epoll, teller.event, least)
+    conductor = Conductor(declaration, run_dir, teller, wake.epoll, drain, facts)
     log = telling.LogHandler(spool, least, conductor.guard.failed)
     return pid1.supervise(conductor, wake, log, str(run_dir / folders.CONFIGURATION))
 

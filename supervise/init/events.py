@@ -25,8 +25,10 @@ is a replay of these lines; ``snapshot`` comes every 15 s (snapshot_seconds) and
     overdue      program, milliseconds, text         the stop did not wait longer for it
     ended        mode, status, milliseconds          of the ordered stop as a whole; the last line of a life
     health       healthy, because (one line a program that is not well)
+    stuck        programs, readers, text             FIFOs are full and nobody takes anything: the reader is killed
     dropping     programs, text                      nobody reads the FIFOs: PID 1 empties them, so that nobody hangs
-    dropped      program, bytes, milliseconds        what that cost, when a reader was started again
+    dropped      program, bytes, unplaced_bytes, milliseconds    what that cost, when a reader was started again;
+                 unplaced_bytes of it have no record in the ledger and no place in the stream
     fault        where, text, count                  init's own mistake, survived; at most 20 lines a minute
     snapshot     the fields of state.json, reaped (orphans so far), dropped_bytes (events not stored),
                  undrained_bytes (program output that PID 1 had to drop), faults

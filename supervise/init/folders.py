@@ -128,6 +128,19 @@ def make_fifo(path: Path, owner: tuple[int, int] | None, pipe_bytes: int, least:
     return descriptor, fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
 
 
+def make_sink(fifo: Path, least: int) -> int:
+    """The file in memory for what of the FIFO cannot be stored, with its link beside the FIFO; its descriptor.
+
+    PID 1 only holds it: so what spool threw away is counted though spool is killed (``logship.spool.sink``). The link
+    goes through /proc, which lets in root alone. Raises OSError.
+    """
+    link = fifo.with_name(layout.sink_name(fifo.name))
+    descriptor = move_up(os.memfd_create(link.name, os.MFD_CLOEXEC), least)
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+    return descriptor
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

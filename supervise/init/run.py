@@ -10,7 +10,6 @@ from __future__ import annotations
 import select
 import time
 from collections import deque
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ class Conductor:
         run_dir: Path,
         teller: Teller,
         epoll: select.epoll,
-        fifos: Mapping[str, int],
+        draining: Draining,
         facts: dict[str, Any],
     ) -> None:
         self._declaration = declaration
@@ -56,7 +55,7 @@ class Conductor:
         self._teller = teller
         self._epoll = epoll
         self._facts = facts
-        self._draining = Draining(fifos, epoll, teller.event)
+        self._draining = draining
         self._readers = [program.name for program in declaration.programs if not program.capture]
         self._ending = Ending(run_dir, teller, lambda reason, status: self.stop(SHUTDOWN, reason, status))
         self._records = {program.name: Record(program, Readiness(program.ready)) for program in declaration.programs}
@@ -122,12 +121,13 @@ class Conductor:
             self.guard.run("stop", lambda: self._stop_turn(now, processes))
         else:
             self.guard.run("start", lambda: self._start_turn(now, processes))
+        self.guard.run("draining", lambda: self._drain_turn(now, processes))
         self.guard.run("state", lambda: self._tell_state(now, processes))
 
     def stirred(self, descriptor: int) -> None:
         """A socket in the epoll is ready."""
         if self._draining.owns(descriptor):
-            self._draining.take(descriptor)
+            self._draining.take(descriptor, time.monotonic())
         elif self._asking:
             self._asking.stirred(descriptor, time.monotonic())
 
@@ -207,13 +207,17 @@ class Conductor:
             if processes.state(name) == "BACKOFF":
                 processes.hold(name, record.next_try is None or now >= record.next_try)
             self._asking.turn(record, now)
-        self._draining.turn(any(processes.pid(name) for name in self._readers), now)
         settled = all(
             record.readiness.was_ready or processes.state(name) == "FATAL" or processes.stopped_by_person(name)
             for name, record in self._records.items()
         )
         if settled and self.phase == events.STARTING:
             self.phase, self._dirty = events.RUNNING, True
+
+    def _drain_turn(self, now: float, processes: Processes) -> None:
+        readers = {name: pid for name in self._readers if (pid := processes.pid(name))}
+        for name in self._draining.turn(readers, now):
+            processes.kill(name)
 
     def _stop_turn(self, now: float, processes: Processes) -> None:
         stop = self._stop

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from logship.spool.layout import sink_name
+
 TREE = Path(__file__).resolve().parents[3]
 
 
@@ -36,11 +38,16 @@ class SpoolBench:
         self.options: list[str] = []
         self.copy_to = ""
         self.held: dict[str, int] = {}
+        self.sinks: dict[str, int] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def fifo(self, name: str) -> int:
-        """A new FIFO, held open as PID 1 holds it."""
+        """A new FIFO with its sink, both held open as PID 1 holds them."""
         os.mkfifo(self.fifo_dir / name)
+        link = self.fifo_dir / sink_name(name)
+        if not link.is_symlink():
+            self.sinks[name] = os.memfd_create(link.name)
+            link.symlink_to(f"/proc/{os.getpid()}/fd/{self.sinks[name]}")
         self.held[name] = os.open(self.fifo_dir / name, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         return self.held[name]
 
@@ -48,12 +55,13 @@ class SpoolBench:
         """A program's own open of the FIFO: writing waits when it is full."""
         return os.open(self.fifo_dir / name, os.O_WRONLY | os.O_CLOEXEC)
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start spool; it is up when it says so in its own stream."""
+    def start(self, told: bool = True) -> subprocess.Popen[bytes]:
+        """Start spool; it is up when it says so in its own stream, which is waited for where the disk lets it."""
         starts = self.own_log().count('"event":"started"')
         words = ["--fifo-dir", self.fifo_dir, "--spool", self.spool, "--copy-to", self.copy_to, *self.options]
         self.process = subprocess.Popen([sys.executable, "-m", "logship", "spool", *map(str, words)], cwd=TREE)
-        until(lambda: self.own_log().count('"event":"started"') > starts, "spool is up")
+        if told:
+            until(lambda: self.own_log().count('"event":"started"') > starts, "spool is up")
         return self.process
 
     def kill(self) -> None:
@@ -97,5 +105,5 @@ class SpoolBench:
         """End the process and let go of the FIFOs."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
-        for descriptor in self.held.values():
+        for descriptor in [*self.held.values(), *self.sinks.values()]:
             os.close(descriptor)

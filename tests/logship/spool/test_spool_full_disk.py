@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from logship.spool.ranges import Span, merged
 from tests.logship.spool.bench import SpoolBench, until
 
 MIB = 1024 * 1024
+KILLS = int(os.environ.get("LOGSHIP_TEST_KILLS", "20"))
+PRODUCED_MAX = 256 * MIB
 
 
 @pytest.fixture
@@ -127,3 +132,90 @@ def test_a_disk_that_takes_not_even_a_name_costs_bytes_and_no_time(bench: SpoolB
     produced = bytes(4 * MIB) + b"!" * (end_of(bench) - 4 * MIB)
     assert check_what_is_stored(bench, "web", produced) >= 4 * MIB
     os.close(program)
+
+
+class Chaos:
+    """Room on the disk that comes and goes, and a ledger that cannot be written for a while."""
+
+    def __init__(self, disk: Path, chance: random.Random) -> None:
+        self._ballast = disk / "ballast"
+        self._book = disk / "spool" / "losses.jsonl"
+        self._chance = chance
+        self._read_only = False
+
+    def change(self) -> None:
+        """Another state than before, perhaps."""
+        if self._chance.random() < 0.5:
+            with contextlib.suppress(OSError):
+                self._ballast.write_bytes(bytes(self._chance.randrange(8 * MIB)))
+        else:
+            self._ballast.unlink(missing_ok=True)
+        if self._chance.random() < 0.3:
+            self.let_write() if self._read_only else self.forbid()
+
+    def forbid(self) -> None:
+        subprocess.run(["mount", "--bind", str(self._book), str(self._book)], check=True)
+        self._read_only = True
+        remount = ["mount", "-o", "remount,ro,bind", str(self._book)]
+        until(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0, "nobody writes it")
+
+    def let_write(self) -> None:
+        if self._read_only:
+            subprocess.run(["umount", str(self._book)], check=True)
+        self._read_only = False
+
+
+@pytest.mark.parametrize("budget", [[], ["--spool-bytes-max", str(2 * MIB), "--spool-container-bytes-max", str(MIB)]])
+def test_on_a_disk_that_fills_and_empties_kills_at_random_instants_lose_and_repeat_no_count(
+    full_bench: SpoolBench, small_disk: Path, budget: list[str]
+) -> None:
+    """What was written is what is stored and what is in the ledger, to the byte, each byte at its place."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    full_bench.options = ["--segment-bytes", str(MIB // 4), *budget]
+    full_bench.fifo("web")
+    full_bench.start()
+    chaos = Chaos(small_disk, chance)
+    writer = Noise(full_bench.writer("web"), seed)
+    writer.start()
+    try:
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0, 0.2))
+            chaos.change()
+            time.sleep(chance.uniform(0, 0.2))
+            assert full_bench.process is not None
+            assert full_bench.process.poll() is None
+            full_bench.kill()
+            if chance.random() < 0.5:
+                chaos.change()
+            full_bench.start(told=False)
+    finally:
+        writer.enough.set()
+        chaos.let_write()
+    writer.join(60)
+    assert not writer.is_alive()  # nothing waited for the disk
+    (small_disk / "ballast").unlink(missing_ok=True)
+    until(lambda: full_bench.waiting("web") == 0, "the pipe is emptied")
+    assert full_bench.stop() == 0
+    lost = check_what_is_stored(full_bench, "web", bytes(writer.produced))
+    print(f"written {len(writer.produced)}, lost {lost}, records {len(full_bench.losses())}")
+    assert lost > 0
+
+
+class Noise(threading.Thread):
+    """Writes random bytes in pieces of random size, and keeps what it wrote."""
+
+    def __init__(self, descriptor: int, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.produced = bytearray()
+        self.enough = threading.Event()
+        self._descriptor = descriptor
+        self._chance = random.Random(seed)
+
+    def run(self) -> None:
+        while not self.enough.is_set() and len(self.produced) < PRODUCED_MAX:
+            piece = self._chance.randbytes(self._chance.choice((10, 5000, 50_000)))
+            self.produced += piece[: os.write(self._descriptor, piece)]
+            time.sleep(0.001)
+        os.close(self._descriptor)
