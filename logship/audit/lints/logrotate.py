@@ -9,7 +9,7 @@ from logship.audit.lints.lint import Conditions, Deed, Flaw, Lint, Place, Severi
 from logship.audit.lints.logrotate_conf import PERIODS, Block, Directive, Logrotate, byte_size
 
 SCRIPTS = ("postrotate", "lastaction")
-BROAD = re.compile(r"^/var/log/(?:\*|[^/]*\*[^/]*|\*/[^/]*)$")
+BROAD = re.compile(r"^/var/log/\*(?:/)?[^/]*$")
 _SIGNAL = re.compile(r"\b(?:kill|pkill|killall|systemctl|service|supervisorctl|invoke-rc\.d|rsyslog-rotate)\b")
 
 

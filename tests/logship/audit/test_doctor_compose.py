@@ -1,0 +1,136 @@
+"""The resolved compose file, and several files at once: each trap in a bad one, and the good one beside it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logship.audit.lints import compose, together
+from logship.audit.lints.compose_json import Compose
+from logship.audit.lints.kinds import Kind, kind_of
+from logship.audit.lints.source import Source, Unreadable
+from tests.logship.audit.doctor_example import Example, check
+
+GOOD = """\
+{
+  "name": "logship",
+  "services": {
+    "webapp": {
+      "image": "logship/webapp:local",
+      "logging": {"driver": "json-file", "options": {"max-size": "20m"}},
+      "stop_grace_period": "25s",
+      "volumes": [
+        {"type": "volume", "source": "webapp-spool", "target": "/var/spool/logship", "volume": {}}
+      ]
+    },
+    "db": {
+      "image": "postgres",
+      "logging": {"driver": "local"}
+    }
+  }
+}
+"""
+TOML = """\
+[container]
+service = "webapp"
+stop_seconds = 20
+
+[program.ship]
+command = ["/usr/local/bin/logship", "ship"]
+restart = { tries = 0 }
+
+[program.spool]
+command = ["/usr/local/bin/logship", "spool"]
+capture = false
+after = ["ship"]
+restart = { tries = 0 }
+"""
+ROTATION = """\
+/var/log/web*.log {
+    weekly
+    rotate 5
+    postrotate
+        kill -USR2 $(cat /run/supervisord.pid)
+    endscript
+}
+"""
+SUPERVISORD = """\
+[supervisord]
+logfile=/var/log/supervisord.log
+
+[program:web]
+command=/usr/bin/web
+autorestart=true
+startsecs=2
+redirect_stderr=true
+stdout_logfile=/var/log/web.log
+stdout_logfile_maxbytes=0
+"""
+
+
+def bad(lint: str, old: str, new: str, line: int) -> Example:
+    """The good compose file with one thing changed."""
+    assert GOOD.count(old) == 1, old
+    return Example(lint, Kind.COMPOSE, GOOD.replace(old, new), line, GOOD)
+
+
+MOUNT = """,
+      "volumes": [
+        {"type": "volume", "source": "webapp-spool", "target": "/var/spool/logship", "volume": {}}
+      ]"""
+EXAMPLES = [
+    bad("compose-unbounded-log", '{"driver": "json-file", "options": {"max-size": "20m"}}',
+        '{"driver": "json-file"}', 6),
+    bad("compose-unbounded-log", 'postgres",\n      "logging": {"driver": "local"}',
+        'postgres",\n      "ports": []', 12),
+    bad("compose-default-grace", '      "stop_grace_period": "25s",\n', "", 4),
+    bad("compose-spool-on-layer", MOUNT, ', "x": 1', 4),
+    bad("compose-fixed-name", '"stop_grace_period"', '"hostname": "web",\n      "stop_grace_period"', 7),
+    bad("compose-fixed-name", '"stop_grace_period"', '"container_name": "web",\n      "stop_grace_period"', 7),
+    Example("together-grace", Kind.COMPOSE, GOOD.replace("25s", "20s"), 7, GOOD, also=[(Kind.DECLARATION, TOML)]),
+    Example("together-two-rotators", Kind.SUPERVISORD, SUPERVISORD.replace("maxbytes=0", "maxbytes=1MB"), 10,
+            SUPERVISORD, also=[(Kind.LOGROTATE, ROTATION)]),
+    Example("together-two-rotators", Kind.SUPERVISORD, SUPERVISORD.replace("stdout_logfile_maxbytes=0\n", ""), 9,
+            SUPERVISORD, also=[(Kind.LOGROTATE, ROTATION)]),
+    Example("together-no-usr2", Kind.LOGROTATE, ROTATION.replace("USR2", "HUP"), 4, ROTATION,
+            also=[(Kind.SUPERVISORD, SUPERVISORD)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_the_trap_is_found_where_it_is_and_what_is_told_mends_it(example: Example) -> None:
+    check(example)
+
+
+def test_every_lint_has_an_example() -> None:
+    ids = {example.lint for example in EXAMPLES}
+    assert ids == {one.id for one in compose.LINTS} | {one.id for one in together.LINTS}
+
+
+def test_a_compose_file_as_people_write_it_is_not_taken_for_another_kind() -> None:
+    assert kind_of("services:\n  web:\n    image: x\n") is None
+
+
+@pytest.mark.parametrize("text", ['{"services": {', '{"services": ' + "[" * 200 + "]" * 200 + "}"])
+def test_what_is_no_json_or_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(Unreadable):
+        Compose(Source("f", text))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(json_values, st.sampled_from([None, 2]))
+def test_every_key_has_the_line_it_stands_in(value: object, indent: int | None) -> None:
+    text = json.dumps({"services": {"s": {"mark": value, "end": 1}}}, indent=indent, ensure_ascii=False)
+    found = Compose(Source("f", text))
+    for key in ("mark", "end"):
+        line = found.place("services", "s", key).line
+        assert f'"{key}":' in text.split("\n")[line - 1]
