@@ -32,7 +32,7 @@ print(json.dumps(kills))
 class Killer:
     """A killer in one container, from now on for ``seconds``: all targets in turn, each turn in another order.
 
-    The next kill comes after ``pause`` seconds, by chance. ``targets`` are subcommands of ``logship`` and ``supervise``.
+    The next kill comes after ``pause`` seconds, by chance. ``targets`` are subcommands of `logship` and `supervise`.
     """
 
     def __init__(
