@@ -17,7 +17,10 @@ BUDGETS = ("spool_bytes_max", "spool_container_bytes_max", "spool_volume_bytes_m
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     config.add_options(parser, "fifo_dir", "spool", "copy_to", "segment_bytes", *BUDGETS)
-    parser.epilog = "Works until SIGTERM, takes what is in the pipes then, and ends with 0 within 2 seconds. Budgets: docs/spool.md."
+    parser.epilog = (
+        "Works until SIGTERM, takes what is in the pipes then, and ends with 0 within 2 seconds. What happens at the "
+        "budgets, and what is counted as lost: docs/spool.md."
+    )
 
 
 def _spool(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
