@@ -1,9 +1,7 @@
 """Edge: the spool folder of one incarnation: what it says of itself, who may ship it, and its end.
 
-Three flock(2) locks, each taken on a file and then compared with what has its name by then, so that nobody who held the
-old one still works under the name: ``alive`` (PID 1, for its life), the folder ``ship`` (who ships), the folder
-``spool`` (who keeps the spool). Whoever adopts a folder holds all three, in this order: then no PID 1 lives, no other
-ships, and no spool that outlived its PID 1 still writes. They end with the process that holds them.
+Whoever adopts a folder holds its three locks (``logship.spool.lock``), taken in this order: ``alive``, so no PID 1
+lives; ``ship``, so nobody else ships; ``spool``, so no spool that outlived its PID 1 still writes.
 
 Left to others: the streams in it (``discover``), which folders there are (``places``), whose turn it is (``adoption``).
 """
@@ -11,7 +9,6 @@ Left to others: the streams in it (``discover``), which folders there are (``pla
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -20,6 +17,7 @@ from logship.errors import USAGE, Fault
 from logship.ship.removal import GONE, remove_tree, sync_folder
 from logship.spool import losses, streams
 from logship.spool.layout import ALIVE, FOLDER_MODE, IDENTITY, LOSSES
+from logship.spool.lock import locked
 from logship.spool.log import OWN
 from logship.spool.ranges import Span
 from logship.values import Invalid, parse_stream_path
@@ -130,22 +128,6 @@ class SpoolFolder:
                     found.setdefault(loss.stream, []).append((loss.span, loss.reason))
                 self._losses = {stream: tuple(sorted(each)) for stream, each in found.items()}
         return self._losses.get(program, ())
-
-
-def locked(path: Path, flags: int) -> int | None:
-    """The file or folder of this name, locked; None when another holds the lock or the name is another's meanwhile."""
-    try:
-        descriptor = os.open(path, flags | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), os.stat(path)):  # noqa: PTH116  # compared with os.fstat
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(descriptor)
-    return None
 
 
 def _locked_folder(path: Path) -> int | None:

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePath
 
-from logship.ship.folder import locked
 from logship.ship.removal import GONE, remove_tree
 from logship.spool.layout import ALIVE, parse_incarnation
+from logship.spool.lock import locked
 
 NEW = ".new-"
 NEW_SECONDS = 60.0

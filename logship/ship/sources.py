@@ -58,6 +58,7 @@ class Sources:
         self.host = socket.gethostname()
         self._locked: list[SpoolFolder] = []
         self._ended: set[SpoolFolder] = set()
+        self._noted: set[SpoolFolder] = set()
         self._say = say
         self._told: set[str] = set()
         self._folders_at = 0.0
@@ -155,10 +156,10 @@ class Sources:
             if locked:
                 self.waiting.remove(folder)
                 self._locked.append(folder)
-                self._note_instance(folder)
             else:
                 self.once(f"another shipper works on {folder.path}, or it is gone; tried again")
         for folder in self._locked:
+            self._note_instance(folder)
             if folder not in self._ended and folder.ended():
                 self._ended.add(folder)
             try:
@@ -194,8 +195,11 @@ class Sources:
 
     def _note_instance(self, folder: SpoolFolder) -> None:
         """Whoever adopts the folder has to know it when this container is gone."""
+        if folder in self._noted:
+            return
         try:
             folder.note_instance(*self._named(folder))
+            self._noted.add(folder)
         except OSError as error:
             self.once(f"cannot note the instance in {folder.path}: {error.strerror}")
 

@@ -30,6 +30,7 @@ class Collector:
         self._words = ["collect", "--store", str(folder / "store"), "--listen", f"127.0.0.1:{self.port}"]
         self._log = (folder / "collect.log").open("ab")
         self.process: subprocess.Popen[bytes] | None = None
+        self.closed = False  # the stream that was read last
 
     def start(self) -> None:
         """Start, and wait until it accepts."""
@@ -44,13 +45,14 @@ class Collector:
             self.process.wait()
             self.process = None
 
-    def read(self, program: str) -> bytes:
+    def read(self, program: str, incarnation: str = INCARNATION) -> bytes:
         """The whole stream."""
         found = b""
         while True:
-            url = f"{self.url}/v1/stream/webapp/1/{program}/{INCARNATION}?offset={len(found):020}"
+            url = f"{self.url}/v1/stream/webapp/1/{program}/{incarnation}?offset={len(found):020}"
             with urllib.request.urlopen(url, timeout=60) as reply:
                 found += bytes(reply.read())
+                self.closed = reply.headers.get("Stream-Closed") == "true"
                 if reply.headers.get("Stream-Up-To-Date"):
                     return found
 
@@ -100,6 +102,45 @@ def test_every_byte_arrives_once_while_both_sides_are_killed(collector: Collecto
         assert spool.acked(name) == writer.written
     spool.end()
     print({name: writer.written for name, writer in writers.items()})
+
+
+def test_orphans_arrive_once_and_are_gone_while_adopters_and_the_collector_are_killed(
+    collector: Collector, tmp_path: Path
+) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    place = tmp_path / "spools"
+    left: dict[str, bytes] = {}
+    for number in range(20):
+        spool = Spool(place, f"20261123T2015{number:02}Z-9f2c51aa", 65536, host=socket.gethostname())
+        left[spool.incarnation] = chance.randbytes(chance.randrange(2_000_000))
+        spool.write("web", left[spool.incarnation])
+        spool.end()
+    collector.start()
+    homes = [Spool(tmp_path / "homes", f"20261123T2016{number:02}Z-9f2c51aa") for number in range(2)]
+    options = ["--adopt", str(place), "--chunk-bytes-max", "4096"]
+    adopters = [Shipper(collector.url, home.path, options=options) for home in homes]
+    turn = 0
+    while any(place.iterdir()):
+        turn += 1
+        time.sleep(chance.uniform(0.3, 1.5) * (1 + turn / 10))
+        if turn % 3 == 2:
+            collector.kill()
+            time.sleep(chance.uniform(0, 0.3))
+            collector.start()
+        else:
+            adopters[turn % 2].kill()
+            adopters[turn % 2] = Shipper(collector.url, homes[turn % 2].path, options=options)
+        assert turn < 100
+    for each in adopters:
+        each.kill()
+    for incarnation, content in left.items():
+        assert collector.read("web", incarnation) == content
+        assert collector.closed
+    print(f"{turn} kills, {sum(map(len, left.values()))} bytes")
+    for home in homes:
+        home.end()
 
 
 def test_a_shipper_outlives_a_collector_that_comes_later(collector: Collector, tmp_path: Path) -> None:
