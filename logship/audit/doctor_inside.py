@@ -20,6 +20,7 @@ from pathlib import Path
 from logship.audit.doctor import Document
 from logship.audit.doctor_files import document, read
 from logship.audit.lints.container import Container, Pipe, Stream
+from logship.audit.lints.declaration import budgets
 from logship.audit.lints.haproxy_cfg import Haproxy
 from logship.audit.lints.kinds import Kind
 from logship.audit.lints.source import Source, Unreadable
@@ -126,17 +127,19 @@ def container(machine: Machine, files: Sequence[Document]) -> Container | None:
     if not spool.is_dir():
         return None
     declaration = _declaration(files)
-    budget = machine.settings.spool_bytes_max
+    settings = machine.settings
+    bounds = {"spool-bytes-max": settings.spool_bytes_max}
+    bounds["spool-container-bytes-max"] = settings.spool_container_bytes_max
     if declaration and declaration.spool:
-        said = declaration.spool.option("spool-bytes-max", machine.environment)
-        budget = int(said) if said.isdigit() else budget
+        bounds = budgets(declaration.spool, machine.environment)
     room = os.statvfs(spool)
     return Container(
         pid1=machine.words("1"),
         spool=str(spool.resolve()),
         spool_disk=disk_of(machine.text("/proc/self/mountinfo"), str(spool.resolve())),
         free_bytes=room.f_bavail * room.f_frsize,
-        spool_bytes_max=budget,
+        spool_bytes_max=bounds["spool-bytes-max"],
+        container_bytes_max=bounds["spool-container-bytes-max"],
         streams=_streams(spool),
         pipes=_pipes(machine, declaration),
         haproxy_maxconn=_maxconn(files),

@@ -49,13 +49,17 @@ class Pipe:
 
 @dataclass(frozen=True)
 class Container:
-    """What was found. ``spool_disk``: "layer" (the container's own), "memory" (tmpfs) or "volume"."""
+    """What was found. ``spool_disk``: "layer" (the container's own), "memory" (tmpfs) or "volume".
+
+    ``spool_bytes_max`` bounds a program's spool, ``container_bytes_max`` all of them; 0 is no bound.
+    """
 
     pid1: Sequence[str]
     spool: str
     spool_disk: str
     free_bytes: int
     spool_bytes_max: int
+    container_bytes_max: int
     streams: Sequence[Stream]
     pipes: Sequence[Pipe]
     haproxy_maxconn: int | None
@@ -99,16 +103,28 @@ def spool_disk(found: Container, _: Conditions) -> Iterator[Flaw]:
     "over its budget, or on a full disk, the oldest goes: room divided by rate is the outage that loses nothing.",
 )
 def outage(found: Container, conditions: Conditions) -> Iterator[Flaw]:
-    for stream in found.streams:
-        rate = conditions.rate_bytes or stream.rate_bytes()
-        held = sum(count for _, count in stream.segments)
-        room = min(found.spool_bytes_max, found.free_bytes + held)
-        if rate and room / rate < conditions.outage_seconds:
-            limit = "free on its disk" if room < found.spool_bytes_max else "its budget"
-            what = f"{stream.name} writes {size(rate)}/s: {size(room)} ({limit}) last {span(room / rate)}, "
-            what += f"not {span(conditions.outage_seconds)}"
-            write = f"LOGSHIP_SPOOL_BYTES_MAX={budget(rate * conditions.outage_seconds)}"
-            yield Flaw(Place(f"{found.spool}/{stream.name}"), what, Deed.ADD, write)
+    wanted = conditions.outage_seconds
+    rates = {stream.name: conditions.rate_bytes or stream.rate_bytes() for stream in found.streams}
+    for name, rate in rates.items():
+        if rate * wanted > found.spool_bytes_max > 0:
+            what = _short(f"{name} writes", rate, found.spool_bytes_max, "its budget", wanted)
+            yield Flaw(Place(f"{found.spool}/{name}"), what, Deed.ADD, _setting("SPOOL_BYTES_MAX", rate * wanted))
+    total = sum(stream.rate_bytes() for stream in found.streams)
+    held = sum(count for stream in found.streams for _, count in stream.segments)
+    if total * wanted > found.container_bytes_max > 0:
+        what = _short("all programs write", total, found.container_bytes_max, "their budget", wanted)
+        yield Flaw(Place(found.spool), what, Deed.ADD, _setting("SPOOL_CONTAINER_BYTES_MAX", total * wanted))
+    if total * wanted > found.free_bytes + held:
+        what = _short("all programs write", total, found.free_bytes + held, "free on the disk", wanted)
+        yield Flaw(Place(found.spool), what, Deed.ADD, f"a disk with {size(total * wanted)} free")
+
+
+def _short(who: str, rate: float, room: float, whose: str, wanted: float) -> str:
+    return f"{who} {size(rate)}/s: {size(room)} ({whose}) last {span(room / rate)}, not {span(wanted)}"
+
+
+def _setting(name: str, count: float) -> str:
+    return f"LOGSHIP_{name}={budget(count)}"
 
 
 @lint(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from logship.audit.lints.lint import Conditions, Deed, Flaw, Lint, Severity, budget, lint, size, span
-from logship.audit.lints.supervise_toml import PIPE_BYTES, Declaration
+from logship.audit.lints.supervise_toml import PIPE_BYTES, Declaration, Program
 
 PIPE_BYTES_MAX = 1048576
-SPOOL_BYTES_MAX = 2 * 1024**3
+BUDGETS = {
+    "spool-bytes-max": 2 * 1024**3,
+    "spool-container-bytes-max": 4 * 1024**3,
+    "spool-volume-bytes-max": 16 * 1024**3,
+}
+"""The options of `logship spool` that bound what it keeps, with their defaults (a test holds them to the settings)."""
 DRAIN_SECONDS = 3.0
 NEVER_BLOCKS = ("haproxy",)
 """Programs that throw a line away rather than wait for their pipe."""
@@ -201,25 +206,33 @@ def daemon(conf: Declaration, _: Conditions) -> Iterator[Flaw]:
     "declaration-outage",
     Severity.LOSS,
     "the spool does not outlast the outage to survive",
-    "over its budget the oldest segment goes: spool_bytes_max divided by the rate is the outage that loses nothing.",
+    "over its budget the oldest segment goes: the budget divided by the rate is the outage that loses nothing.",
 )
 def outage(conf: Declaration, conditions: Conditions) -> Iterator[Flaw]:
     spool = conf.spool
     if spool is None or not conditions.rate_bytes:
         return
-    said = spool.option("spool-bytes-max", conditions.environment)
-    count = int(said) if said.isdigit() else SPOOL_BYTES_MAX
     wanted = conditions.rate_bytes * conditions.outage_seconds
-    if count < wanted:
-        lasts = span(count / conditions.rate_bytes)
-        rate = size(conditions.rate_bytes)
-        what = f"{size(count)} a program last {lasts} at {rate}/s, not {span(conditions.outage_seconds)}"
-        words = [word for word in spool.command if not word.startswith("--spool-bytes-max=")]
-        if "--spool-bytes-max" in words:
-            at = words.index("--spool-bytes-max")
-            del words[at : at + 2]
-        text = ", ".join(f'"{word}"' for word in [*words, "--spool-bytes-max", str(budget(wanted))])
+    small = {name: count for name, count in budgets(spool, conditions.environment).items() if 0 < count < wanted}
+    if small:
+        name, count = min(small.items(), key=lambda item: item[1])
+        lasts = f"{span(count / conditions.rate_bytes)} at {size(conditions.rate_bytes)}/s"
+        what = f"{name} is {size(count)}: {lasts}, not {span(conditions.outage_seconds)}"
+        words = list(spool.command)
+        for name in small:
+            words = [word for word in words if not word.startswith(f"--{name}=")]
+            if f"--{name}" in words:
+                at = words.index(f"--{name}")
+                del words[at : at + 2]
+            words += [f"--{name}", str(budget(wanted))]
+        text = ", ".join(json.dumps(word) for word in words)
         yield _set(conf, ("program", spool.name, "command"), what, f"command = [{text}]")
+
+
+def budgets(spool: Program, environment: Mapping[str, str] | None) -> dict[str, int]:
+    """What spool may keep, by option: of a program, of the container, of the volume; 0 is no bound."""
+    said = {name: spool.option(name, environment) for name in BUDGETS}
+    return {name: int(said[name]) if said[name].isdigit() else usual for name, usual in BUDGETS.items()}
 
 
 LINTS: tuple[Lint[Declaration], ...] = (

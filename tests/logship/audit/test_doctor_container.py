@@ -29,6 +29,7 @@ GOOD = Container(
     spool_disk="volume",
     free_bytes=100 * 1024 * MIB,
     spool_bytes_max=2048 * MIB,
+    container_bytes_max=4096 * MIB,
     streams=[Stream("haproxy", [(1000.0, 8 * MIB), (1030.0, MIB)], 9 * MIB, 30.0)],
     pipes=[Pipe("haproxy", "/run/supervise/fifo/haproxy", MIB, MIB)],
     haproxy_maxconn=8000,
@@ -45,7 +46,8 @@ BAD = [
     ("container-spool-disk", replace(GOOD, spool_disk="layer"), "/var/spool/logship/1", KNOWN),
     ("container-spool-disk", replace(GOOD, spool_disk="memory"), "/var/spool/logship/1", KNOWN),
     ("container-outage", replace(GOOD, spool_bytes_max=100 * MIB), "/var/spool/logship/1/haproxy", KNOWN),
-    ("container-outage", replace(GOOD, free_bytes=100 * MIB), "/var/spool/logship/1/haproxy", KNOWN),
+    ("container-outage", replace(GOOD, free_bytes=100 * MIB), "/var/spool/logship/1", KNOWN),
+    ("container-outage", replace(GOOD, container_bytes_max=100 * MIB), "/var/spool/logship/1", KNOWN),
     ("container-outage", GOOD, "/var/spool/logship/1/haproxy", Conditions(rate_bytes=10 * MIB, nofile=16384)),
     ("container-small-pipe", replace(GOOD, pipes=[Pipe("haproxy", "/f", 4096, MIB)]), "/f", KNOWN),
     ("container-nofile", GOOD, "/proc/1/limits", Conditions(nofile=1024)),
@@ -196,13 +198,18 @@ def test_a_container_is_measured(tmp_path: Path) -> None:
     assert found is not None
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert found.pid1 == ["/bin/sh", "-c", "x"]
-    assert (found.spool, found.spool_disk, found.spool_bytes_max) == (str(spool), "layer", 123456789)
+    assert (found.spool, found.spool_disk) == (str(spool), "layer")
+    assert (found.spool_bytes_max, found.container_bytes_max) == (123456789, Settings().spool_container_bytes_max)
     assert [(one.name, one.total_bytes, sorted(count for _, count in one.segments)) for one in found.streams] == [
         ("web", 15, [5, 10])
     ]
     assert found.pipes == [Pipe("web", str(pipe), 65536, 1048576)]
     assert found.haproxy_maxconn == 8000
     assert doctor_inside.nofile(machine) == 4096
+
+
+def test_no_bound_is_no_trap() -> None:
+    assert examine([], KNOWN, replace(GOOD, spool_bytes_max=0, container_bytes_max=0)) == []
 
 
 def test_where_no_spool_is_kept_only_files_are_looked_at(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from logship.audit.lints.kinds import Kind
 from logship.audit.lints.lint import Conditions
 from logship.audit.lints.source import Source, Unreadable
 from logship.audit.lints.supervise_toml import Declaration
+from logship.config import Settings
 from supervise.init.declaration import parse
 from tests.logship.audit.doctor_example import Example, check, done
 
@@ -98,6 +99,19 @@ def test_without_a_spool_nothing_is_captured_and_nothing_to_ship() -> None:
 def test_every_lint_has_an_example() -> None:
     ids = {example.lint for example in EXAMPLES} | {"declaration-no-spool"}
     assert ids == {one.id for one in declaration.LINTS}
+
+
+def test_the_budgets_are_those_of_the_settings() -> None:
+    usual = Settings()
+    for name, count in declaration.BUDGETS.items():
+        assert getattr(usual, name.replace("-", "_")) == count
+
+
+def test_every_budget_that_is_too_small_is_raised() -> None:
+    example = Example("", Kind.DECLARATION, "", 0, "", Conditions(outage_seconds=3600, rate_bytes=2_000_000))
+    (found,) = example.findings(GOOD)
+    assert found.what.startswith("spool-bytes-max is 2 GiB: 17.9 min at 1.91 MiB/s")
+    assert found.write.count("7200571392") == 2
 
 
 def test_programs_that_stop_at_once_need_the_time_of_the_slowest() -> None:
