@@ -80,7 +80,7 @@ def _conditions(settings: config.Settings) -> Conditions:
     return Conditions(settings.outage_seconds, settings.rate_bytes or None, settings.grace_seconds or None)
 
 
-def _inside(machine: Machine) -> tuple[list[Document], Container | None, Conditions]:
+def _inside(machine: Machine) -> tuple[list[Document], Container, Conditions]:
     """The container that this runs in."""
     files = doctor_inside.documents(machine)
     if not files:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from logship.audit.doctor import Document
 from logship.audit.doctor_files import document, read
-from logship.audit.lints.container import Container, Pipe, Stream
+from logship.audit.lints.container import LAYER, MEMORY, VOLUME, Container, Pipe, Stream
 from logship.audit.lints.declaration import budgets
 from logship.audit.lints.haproxy_cfg import Haproxy
 from logship.audit.lints.kinds import Kind
@@ -31,7 +31,7 @@ from logship.spool.layout import IDENTITY, parse_segment, stream_end
 PROCESSES_MAX = 10_000
 STREAMS_MAX = 1000
 READ_BYTES_MAX = 1024 * 1024
-MEMORY = ("tmpfs", "ramfs")
+IN_MEMORY = ("tmpfs", "ramfs")
 SUPERVISORD_CONF = ("/etc/supervisor/supervisord.conf", "/etc/supervisord.conf")
 LOGROTATE = ("/usr/sbin/logrotate", "/usr/bin/logrotate")
 F_GETPIPE_SZ = getattr(fcntl, "F_GETPIPE_SZ", 1032)
@@ -121,26 +121,25 @@ def nofile(machine: Machine) -> int | None:
     return None
 
 
-def container(machine: Machine, files: Sequence[Document]) -> Container | None:
-    """What this container shows of itself; None where nothing keeps a spool here."""
-    spool = machine.at(str(machine.settings.spool))
-    if not spool.is_dir():
-        return None
+def container(machine: Machine, files: Sequence[Document]) -> Container:
+    """What this container shows of itself; without a spool folder nothing of a spool."""
     declaration = _declaration(files)
     settings = machine.settings
     bounds = {"spool-bytes-max": settings.spool_bytes_max}
     bounds["spool-container-bytes-max"] = settings.spool_container_bytes_max
     if declaration and declaration.spool:
         bounds = budgets(declaration.spool, machine.environment)
-    room = os.statvfs(spool)
+    spool = machine.at(str(settings.spool)).resolve()
+    there = spool.is_dir()
+    room = os.statvfs(spool) if there else None
     return Container(
         pid1=machine.words("1"),
-        spool=str(spool.resolve()),
-        spool_disk=disk_of(machine.text("/proc/self/mountinfo"), str(spool.resolve())),
-        free_bytes=room.f_bavail * room.f_frsize,
+        spool=str(spool) if there else "",
+        spool_disk=disk_of(machine.text("/proc/self/mountinfo"), str(spool)) if there else VOLUME,
+        free_bytes=room.f_bavail * room.f_frsize if room else 0,
         spool_bytes_max=bounds["spool-bytes-max"],
         container_bytes_max=bounds["spool-container-bytes-max"],
-        streams=_streams(spool),
+        streams=_streams(spool) if there else [],
         pipes=_pipes(machine, declaration),
         haproxy_maxconn=_maxconn(files),
     )
@@ -157,9 +156,9 @@ def disk_of(mountinfo: str, path: str) -> str:
         point = words[4].replace("\\040", " ")
         if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
             best, kind = point, after.split()[0]
-    if kind in MEMORY:
-        return "memory"
-    return "volume" if best not in ("", "/") else "layer"
+    if kind in IN_MEMORY:
+        return MEMORY
+    return VOLUME if best not in ("", "/") else LAYER
 
 
 def _declaration(files: Sequence[Document]) -> Declaration | None:

@@ -10,6 +10,8 @@ from logship.audit.lints.lint import Conditions, Deed, Flaw, Lint, Place, Severi
 BUSY_SECONDS = 60.0
 INITS = ("docker-init", "tini", "dumb-init", "catatonit", "s6-svscan", "systemd", "init", "runit", "tini-static")
 FILES_SPARE = 100
+LAYER, MEMORY, VOLUME = "layer", "memory", "volume"
+"""What a spool lies on: the container's own layer, a tmpfs, any other mount."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Pipe:
 
 @dataclass(frozen=True)
 class Container:
-    """What was found. ``spool_disk``: "layer" (the container's own), "memory" (tmpfs) or "volume".
+    """What was found. ``spool`` is "" where none is kept; ``spool_disk``: LAYER, MEMORY or VOLUME.
 
     ``spool_bytes_max`` bounds a program's spool, ``container_bytes_max`` all of them; 0 is no bound.
     """
@@ -74,13 +76,10 @@ class Container:
 )
 def pid1(found: Container, _: Conditions) -> Iterator[Flaw]:
     words = [word.rpartition("/")[2] for word in found.pid1]
-    if not words or words[0] in INITS or "supervise.init" in words or words[-2:-1] == ["supervise"]:
-        return
-    if "supervise" in words[:3] and "init" in words:
-        return
-    said = " ".join(found.pid1)[:80]
-    what = f"PID 1 is {said}"
-    yield Flaw(Place("/proc/1/cmdline"), what, Deed.REPLACE, 'ENTRYPOINT ["/usr/local/bin/supervise", "init"]')
+    ours = "supervise.init" in words or {"supervise", "init"} <= set(words)
+    if words and not ours and words[0] not in INITS:
+        what = f"PID 1 is {' '.join(found.pid1)[:80]}"
+        yield Flaw(Place("/proc/1/cmdline"), what, Deed.REPLACE, 'ENTRYPOINT ["/usr/local/bin/supervise", "init"]')
 
 
 @lint(
@@ -90,8 +89,8 @@ def pid1(found: Container, _: Conditions) -> Iterator[Flaw]:
     "what the collector does not hold yet is deleted with the container's layer (docker rm) or memory (a stop).",
 )
 def spool_disk(found: Container, _: Conditions) -> Iterator[Flaw]:
-    if found.spool_disk != "volume":
-        where = {"layer": "the container's own layer", "memory": "memory (tmpfs)"}[found.spool_disk]
+    if found.spool_disk != VOLUME:
+        where = {LAYER: "the container's own layer", MEMORY: "memory (tmpfs)"}[found.spool_disk]
         write = f'volumes: ["SERVICE-spool:{found.spool}"]'
         yield Flaw(Place(found.spool), f"the spool lies on {where}", Deed.ADD, write)
 

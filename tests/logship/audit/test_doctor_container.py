@@ -195,7 +195,6 @@ def test_a_container_is_measured(tmp_path: Path) -> None:
         found = doctor_inside.container(machine, files)
     finally:
         os.close(reader)
-    assert found is not None
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert found.pid1 == ["/bin/sh", "-c", "x"]
     assert (found.spool, found.spool_disk) == (str(spool), "layer")
@@ -213,5 +212,8 @@ def test_no_bound_is_no_trap() -> None:
 
 
 def test_where_no_spool_is_kept_only_files_are_looked_at(tmp_path: Path) -> None:
-    assert doctor_inside.container(Machine({}, tmp_path), []) is None
+    made(tmp_path)("/proc/1/cmdline", "/bin/sh\0")
+    found = doctor_inside.container(Machine({}, tmp_path), [])
+    assert (found.spool, found.streams, found.pipes) == ("", [], [])
+    assert [item.lint for item in examine([], KNOWN, found)] == ["container-pid1"]
     assert doctor_inside.nofile(Machine({}, tmp_path)) is None

@@ -62,6 +62,7 @@ def bad(lint: str, old: str, new: str, line: int, conditions: Conditions | None 
     return Example(lint, Kind.SUPERVISORD, good.replace(old, new), line, good, conditions or Conditions())
 
 
+MANY = "numprocs=3\nprocess_name=%(program_name)s-%(process_num)d"
 WEB_LOG = "stdout_logfile=/var/log/web.log\nstdout_logfile_maxbytes=50MB\n"
 EXAMPLES = [
     bad("supervisord-auto-log", "stdout_logfile=/var/log/web.log", "stdout_logfile=AUTO", 11),
@@ -70,8 +71,8 @@ EXAMPLES = [
     bad("supervisord-shared-file", "/var/log/api.log", "/var/log/web.log", 22),
     bad("supervisord-shared-file", "/var/log/web.err.log", "/var/log/web.log", 14),
     bad("supervisord-shared-file", "/var/log/api.log", "/var/log/supervisord.log", 22),
-    bad("supervisord-shared-file", "/var/log/api.log", "/var/log/api.log\nnumprocs=3", 22),
-    bad("supervisord-shared-file", "/var/log/api.log", "/var/log/%(program_name)s.log\nnumprocs=3", 22),
+    bad("supervisord-shared-file", "/var/log/api.log", "/var/log/api.log\n" + MANY, 22),
+    bad("supervisord-shared-file", "/var/log/api.log", "/var/log/%(program_name)s.log\n" + MANY, 22),
     bad("supervisord-device-rotation", WEB_LOG, "stdout_logfile=/dev/stdout\n", 11),
     bad("supervisord-device-rotation", WEB_LOG, "stdout_logfile=/dev/fd/1\nstdout_logfile_maxbytes=1MB\n", 12),
     bad("supervisord-device-rotation", WEB_LOG, "stdout_logfile=/proc/1/fd/1\nstdout_logfile_maxbytes=1\n", 12),
