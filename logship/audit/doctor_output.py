@@ -9,7 +9,7 @@ from typing import Any
 from logship.audit.lints.lint import Deed, Finding, Lint, Severity
 from logship.audit.lints.source import Source
 
-_DEEDS = {Deed.REPLACE: "write", Deed.ADD: "add below", Deed.REMOVE: "remove it"}
+_DEEDS = {Deed.REPLACE: "write", Deed.ADD: "add below", Deed.REMOVE: "do"}
 _WIDTH = max(len(word) for word in _DEEDS.values()) + 1
 
 
@@ -21,7 +21,8 @@ def text(findings: Iterable[Finding], sources: Mapping[str, Source]) -> Iterable
         now = _now(finding, sources)
         if now:
             yield _labelled("now", now)
-        for number, line in enumerate(finding.write.split("\n")):
+        write = "remove this line" if finding.deed is Deed.REMOVE else finding.write
+        for number, line in enumerate(write.split("\n")):
             yield _labelled(_DEEDS[finding.deed] if number == 0 else "", line.strip() if number == 0 else line)
 
 

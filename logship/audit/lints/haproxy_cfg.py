@@ -54,6 +54,11 @@ class Target:
     sample: str
     level: str
 
+    @property
+    def hides(self) -> bool:
+        """Whether its level is one at which no request's line is written."""
+        return self.level in LEVELS and LEVELS.index(self.level) < LEVELS.index(ACCESS_LEVEL)
+
     def with_option(self, name: str, value: str) -> str:
         """The line with an option after its address, in the place of the one it had."""
         words = list(self.line.words)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from logship.audit.lints.haproxy_cfg import ACCESS_LEVEL, LEVELS, PROXIES, Haproxy, Line, Section, indented
+from logship.audit.lints.haproxy_cfg import ACCESS_LEVEL, PROXIES, Haproxy, Line, Section, indented
 from logship.audit.lints.lint import Conditions, Deed, Flaw, Lint, Place, Severity, lint
 
 HTTPLOG = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"
@@ -73,7 +73,8 @@ def _logging(conf: Haproxy) -> list[Section]:
 )
 def level(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
     for target in conf.targets():
-        if target.level in LEVELS and LEVELS.index(target.level) < LEVELS.index(ACCESS_LEVEL):
+        blind = [user for user in conf.users_of(target) if all(other.hides for other in conf.targets_of(user))]
+        if target.hides and (blind or not conf.all(*PROXIES)):
             words = list(target.line.words)
             words[words.index(target.level, 2)] = ACCESS_LEVEL
             what = f"{target.address} takes {target.level} and above, so no request"
@@ -194,7 +195,7 @@ def no_request_id(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
         place = line.place if line else proxy.head.place
         if not proxy.inherited("unique-id-format"):
             what = f"{proxy.title} gives requests no id"
-            write = indented(proxy.lines[0] if proxy.lines else proxy.head, "unique-id-format %[uuid(7)]")
+            write = indented(proxy.lines[0] if proxy.lines else proxy.head, "unique-id-format %[uuid()]")
             yield Flaw(proxy.head.place, what, Deed.ADD, write)
         elif not fields(format_of(proxy)) & {"ID", "unique-id"} and place not in told:
             told.add(place)

@@ -12,6 +12,7 @@ from logship.audit.lints.haproxy_cfg import (
     TCP,
     UDP,
     UNIX,
+    UNKNOWN,
     Haproxy,
     Section,
     Target,
@@ -24,11 +25,23 @@ PIPE_BUF = 4096
 RING_BYTES = 8 * 1024 * 1024
 """A ring of this size lost nothing while its receiver stood (36,000 lines a second); one of 64 KiB did."""
 LINE_BYTES = 250
+LOSSY = {UDP: "haproxy-udp", UNIX: "haproxy-unix-socket", RING: "haproxy-ring", TCP: "haproxy-ring",
+         LOG_BACKEND: "haproxy-log-backend"}  # fmt: skip
+"""The lint that replaces a target of this kind."""
 GOOD = "log stdout len 4096 format raw local0 info"
 
 
-def _to_stdout(target: Target, what: str) -> Flaw:
+def _to_stdout(conf: Haproxy, target: Target, what: str) -> Flaw:
+    """Standard output in its place; nothing where all its lines go there anyway, or will when others are replaced."""
+    users = conf.users_of(target)
+    if users and all(any(_better(other, target) for other in conf.targets_of(user)) for user in users):
+        return Flaw(target.line.place, f"{what}; another target takes them, too", Deed.REMOVE)
     return Flaw(target.line.place, what, Deed.REPLACE, indented(target.line, GOOD))
+
+
+def _better(other: Target, target: Target) -> bool:
+    earlier = other.line.place < target.line.place
+    return other != target and not other.hides and (other.kind == PIPE or (earlier and other.kind in LOSSY))
 
 
 def _of_kind(conf: Haproxy, *kinds: str) -> Iterator[Target]:
@@ -43,7 +56,7 @@ def _of_kind(conf: Haproxy, *kinds: str) -> Iterator[Target]:
 )
 def udp(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
     for target in _of_kind(conf, UDP):
-        yield _to_stdout(target, f"lines go by UDP to {target.address}")
+        yield _to_stdout(conf, target, f"lines go by UDP to {target.address}")
 
 
 @lint(
@@ -55,7 +68,7 @@ def udp(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
 )
 def unix_socket(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
     for target in _of_kind(conf, UNIX):
-        yield _to_stdout(target, f"lines go to the datagram socket {target.address}")
+        yield _to_stdout(conf, target, f"lines go to the datagram socket {target.address}")
 
 
 @lint(
@@ -67,7 +80,7 @@ def unix_socket(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
 def ring(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
     for target in _of_kind(conf, RING, TCP):
         how = "the ring" if target.kind == RING else "TCP, which has a ring before it,"
-        yield _to_stdout(target, f"lines go through {how} {target.address}")
+        yield _to_stdout(conf, target, f"lines go through {how} {target.address}")
 
 
 @lint(
@@ -78,7 +91,7 @@ def ring(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
 )
 def log_backend(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
     for target in _of_kind(conf, LOG_BACKEND):
-        yield _to_stdout(target, f"lines go to the log backend {target.address.partition('@')[2]}")
+        yield _to_stdout(conf, target, f"lines go to the log backend {target.address.partition('@')[2]}")
 
 
 @lint(
@@ -135,7 +148,8 @@ def ring_file(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
 def short_len(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
     for target in conf.targets():
         needed = _needed(conf, target)
-        if needed and target.len_max < needed:
+        replaced = target.kind in LOSSY and not conf.source.allows(LOSSY[target.kind], target.line.place.line)
+        if needed and target.len_max < needed and not replaced:
             said = "is" if "len" in target.line.words else "is not set, which means"
             whose = ", ".join(proxy.title for proxy in conf.users_of(target))
             what = f"len {said} {target.len_max}, and lines of {whose} may be longer"
@@ -195,7 +209,9 @@ def same_target(conf: Haproxy, _: Conditions) -> Iterator[Flaw]:
     for proxy in conf.all("frontend", "listen", "backend"):
         seen: set[str] = set()
         for target in conf.targets_of(proxy):
-            if target.address in seen and target.kind != "unknown" and target.line.place not in told:
+            if target.hides or target.kind == UNKNOWN:
+                continue
+            if target.address in seen and target.line.place not in told:
                 told.add(target.line.place)
                 what = f"lines of {proxy.title} go to {target.address} twice"
                 yield Flaw(_second(proxy, target), what, Deed.REMOVE)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 
 from logship.audit.lints.lint import Conditions, Deed, Flaw, Lint, Place, Severity, budget, lint, size, span
 from logship.audit.lints.logrotate_conf import PERIODS, Block, Directive, Logrotate, byte_size
 
 SCRIPTS = ("postrotate", "lastaction")
+BRIEF = ("/var/log/alternatives.log", "/var/log/apt/*", "/var/log/bootstrap.log", "/var/log/btmp*", "/var/log/dpkg.log",
+         "/var/log/lastlog", "/var/log/wtmp*")  # fmt: skip
+"""Files whose writers open them for each entry: a rename leaves nobody behind."""
 BROAD = re.compile(r"^/var/log/\*(?:/)?[^/]*$")
 _SIGNAL = re.compile(r"\b(?:kill|pkill|killall|systemctl|service|supervisorctl|invoke-rc\.d|rsyslog-rotate)\b")
 
@@ -19,6 +23,11 @@ def _like(directive: Directive, text: str) -> str:
 
 def _add(block: Block, what: str, text: str) -> Flaw:
     return Flaw(block.place, what, Deed.ADD, "\n".join(f"    {line}" for line in text.split("\n")))
+
+
+def _kept_open(conf: Logrotate) -> Iterator[Block]:
+    """The blocks with files that somebody may hold open."""
+    return (block for block in conf.blocks if not all(any(fnmatch(p, brief) for brief in BRIEF) for p in block.paths))
 
 
 def _once(flaws: Iterator[Flaw]) -> Iterator[Flaw]:
@@ -58,7 +67,7 @@ def copytruncate(conf: Logrotate, _: Conditions) -> Iterator[Flaw]:
 )
 def compress(conf: Logrotate, _: Conditions) -> Iterator[Flaw]:
     def look() -> Iterator[Flaw]:
-        for block in conf.blocks:
+        for block in _kept_open(conf):
             found = block.on("compress")
             if found and not block.on("delaycompress"):
                 what = f"{block.title} is compressed in the same run that renames it"
@@ -78,9 +87,10 @@ def compress(conf: Logrotate, _: Conditions) -> Iterator[Flaw]:
     "a program that keeps its file open goes on in the renamed one, which is compressed and deleted under it.",
 )
 def no_reopen(conf: Logrotate, _: Conditions) -> Iterator[Flaw]:
-    for block in conf.blocks:
+    for block in _kept_open(conf):
         if not block.on("copytruncate") and not block.on("copy") and not block.last(*SCRIPTS):
-            script = "postrotate\n    kill -USR2 $(cat /run/supervisord.pid)\nendscript"
+            name = re.split(r"[^A-Za-z0-9_-]", block.paths[0].rpartition("/")[2])[0] if block.paths else ""
+            script = f"postrotate\n    kill -HUP $(cat /run/{name or 'PROGRAM'}.pid)\nendscript"
             yield _add(block, f"{block.title} is renamed, and no postrotate script reopens it", script)
 
 

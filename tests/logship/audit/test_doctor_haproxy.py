@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from logship.audit.doctor import HAPROXY
 from logship.audit.lints.haproxy_cfg import Haproxy, kind_of, split
 from logship.audit.lints.kinds import Kind
-from logship.audit.lints.lint import Conditions, Place
+from logship.audit.lints.lint import Conditions, Deed, Place
 from logship.audit.lints.source import Source, Unreadable
-from tests.logship.audit.doctor_example import Example, check
+from tests.logship.audit.doctor_example import Example, check, done
 
 LOG = "log stdout len 4096 format raw local0 info"
 FORMAT = 'log-format "%ci:%cp [%tr] %ft %b/%s %ST %B %{+Q}r id=%ID pid=%pid lc=%lc"'
@@ -153,6 +153,67 @@ def test_httplog_is_replaced_by_its_own_fields_and_the_missing_ones() -> None:
     assert set(written) == {"haproxy-no-audit", "haproxy-no-request-id"}
     assert written["haproxy-no-audit"].endswith('%hr %hs %{+Q}r pid=%pid lc=%lc"')
     assert written["haproxy-no-audit"].startswith('    log-format "%ci:%cp [%tr] %ft %b/%s')
+
+
+DEBIAN = """\
+global
+\tlog /dev/log\tlocal0
+\tlog /dev/log\tlocal1 notice
+\tchroot /var/lib/haproxy
+\tstats socket /run/haproxy/admin.sock mode 660 level admin
+\tuser haproxy
+\tgroup haproxy
+\tdaemon
+
+defaults
+\tlog\tglobal
+\tmode\thttp
+\toption\thttplog
+\toption\tdontlognull
+        timeout connect 5000
+        timeout client  50000
+        timeout server  50000
+
+frontend web
+\tbind *:80
+\tdefault_backend app
+
+backend app
+\tserver a 10.0.0.1:80 check
+"""
+"""What Debian's package brings, with a frontend."""
+
+
+def test_who_does_what_is_told_until_nothing_is_told_comes_to_an_end() -> None:
+    example, text, rounds = Example("", Kind.HAPROXY, "", 0, ""), DEBIAN, 0
+    while found := example.findings(text):
+        rounds += 1
+        assert rounds < 12, found
+        text = done(text, found[-1])
+    assert text.count("\n    log stdout") + text.count("\n\tlog stdout") == 1
+    assert "/dev/log" not in text
+    assert "daemon" not in text
+    assert "pid=%pid lc=%lc" in text
+    assert "id=%ID" in text
+
+
+def test_a_second_target_for_news_alone_hides_nothing() -> None:
+    """Debian's own pair of lines: one for all, one for notices."""
+    found = lints(GOOD.replace(LOG, f"{LOG}\n    log fd@2 len 4096 format raw local1 notice"))
+    assert found == []
+    alone = GOOD.replace("log global", "log stdout len 4096 local0 notice")
+    assert lints(alone) == ["haproxy-level"]
+
+
+def test_a_bad_target_beside_a_good_one_is_to_go() -> None:
+    text = GOOD.replace(LOG, f"{LOG}\n    log 10.0.0.1:514 local0")
+    (found,) = Example("", Kind.HAPROXY, "", 0, "").findings(text)
+    assert (found.lint, found.deed, found.place.line) == ("haproxy-udp", Deed.REMOVE, 3)
+
+
+def test_the_length_for_a_target_that_is_allowed_is_asked_for() -> None:
+    allowed = "log 10.0.0.1:514 local0 # doctor: allow haproxy-udp a second copy, for the old system"
+    assert lints(GOOD.replace(LOG, f"{LOG}\n    {allowed}")) == ["haproxy-short-len"]
 
 
 def test_one_of_several_files_is_not_blamed_for_what_another_says() -> None:

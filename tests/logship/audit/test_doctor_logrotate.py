@@ -70,6 +70,13 @@ def test_a_good_file_passes(text: str) -> None:
     assert Example("", Kind.LOGROTATE, "", 0, "").findings(text) == []
 
 
+def test_files_that_nobody_keeps_open_may_be_compressed_at_once() -> None:
+    text = GOOD.replace("/var/log/haproxy.log", "/var/log/dpkg.log /var/log/apt/term.log").replace(
+        "    delaycompress\n", ""
+    )
+    assert Example("", Kind.LOGROTATE, "", 0, "").findings(text) == []
+
+
 def test_what_was_said_before_a_block_holds_for_it_and_its_own_word_is_stronger() -> None:
     block = Logrotate([Source("f", "compress\nrotate 3\n" + GOOD + "rotate 9\n/x { }\n/y {\n}\n")]).blocks
     assert [item.title for item in block[:1]] == ["/var/log/haproxy.log"]
