@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,9 +55,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _doctor(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     settings = config.load(options, environment)
     for name in ("outage_seconds", "rate_bytes", "grace_seconds"):
-        if getattr(settings, name) < 0:
+        value = getattr(settings, name)
+        if not (math.isfinite(value) and value >= 0):
             option = f"--{name.replace('_', '-')}"
-            raise Fault("take the setting", option, f"{getattr(settings, name)} is negative", "give 0 or more", USAGE)
+            raise Fault("take the setting", option, f"{value} is out of range", "give 0 or more", USAGE)
     for name in options.allow:
         if name not in IDS:
             raise Fault("leave out", name, "there is no such lint", "`logship doctor --list` has all", USAGE)
