@@ -9,6 +9,8 @@ from logship.commands import dispatch
 ROOMS: dict[str, tuple[str, str]] = {
     "collect": ("logship.collect.cli", "take appends over HTTP, make them durable, and serve them"),
     "doctor": ("logship.audit.doctor_cli", "find what loses lines in a container's set-up, or in given files"),
+    "audit": ("logship.audit.audit_cli", "prove that what HAProxy logged is what is stored, or say what is not"),
+    "counters": ("logship.audit.audit_cli", "say how many lines HAProxy wrote and dropped, for `logship audit`"),
     "fsck": ("logship.collect.cli", "check every byte of a store and say what is damaged"),
     "ship": ("logship.ship.cli", "bring what the spool keeps to the collector, each byte once"),
     "spool": ("logship.spool.cli", "take what programs write from their pipes and keep it in files"),

@@ -48,6 +48,9 @@ class Settings:
     outage_seconds: float = setting(3600.0, "how long an outage of the collector is to be survived; doctor reckons with it")
     rate_bytes: float = setting(0.0, "what one source writes a second, for doctor; 0: as measured, where it can be")
     grace_seconds: float = setting(0.0, "the engine's stop_grace_period, for doctor; 0: not known")
+    haproxy_admin: Path = setting(Path("/run/haproxy/admin.sock"), "control socket of HAProxy's workers")
+    haproxy_master: Path = setting(Path("/run/haproxy/master.sock"), "control socket of HAProxy's master")
+    window_seconds: float = setting(10.0, "how long a window of the audit is, 1 to 3600")
     view_listen: str = setting("127.0.0.1:8080", "HOST:PORT on which the viewer is reached")
     view_hosts: str = setting(
         "", "names, with commas between, by which browsers may call the viewer, besides local ones"

@@ -22,7 +22,10 @@ CORES = {
     ],
     "supervise/evidence": ["answer", "report", "tally", "tasks", "values"],
     "supervise/up": ["plan", "progress", "request", "values"],
-    "logship/audit": ["doctor", "doctor_output"],
+    "logship/audit": [
+        "audit_book", "audit_life", "audit_losses", "audit_numbers", "audit_report", "audit_scan", "counters", "doctor",
+        "doctor_output", "judge", "verdict",
+    ],
     "logship/audit/lints": [
         "compose", "compose_json", "container", "declaration", "haproxy_cfg", "haproxy_lines", "haproxy_targets",
         "kinds", "lint", "logrotate", "logrotate_conf", "source", "supervise_toml", "supervisord_conf",
