@@ -17,20 +17,20 @@ WRAP = 1 << 32
 
 @dataclass(slots=True)
 class Numbers:
-    """Those above ``base``; ``end`` is the highest seen. ``holes`` are (first, last) below it, in order.
+    """Those above ``base``; ``end`` is the highest seen.
 
-    Up to ``folded_to`` only the number of the missing is known: ``folded``. ``twice`` counts what was seen again,
-    ``late`` what was seen after it had been folded; ``place`` is where the first hole not folded yet shows.
+    ``holes`` are (first, last, place) below it, in order; ``place`` is an offset near which the hole shows: of the
+    first hole in the same chunk. Up to ``folded_to`` only how many are missing is known: ``folded``. ``twice`` counts
+    what was seen again, ``late`` what was seen after it had been folded.
     """
 
     base: int = 0
     end: int = 0
     folded_to: int = 0
     folded: int = 0
-    holes: list[tuple[int, int]] = field(default_factory=list)
+    holes: list[tuple[int, int, int]] = field(default_factory=list)
     twice: int = 0
     late: int = 0
-    place: int | None = None
 
     def take(self, raw: Sequence[int], locate: Callable[[int], int]) -> None:
         """Numbers as lines carried them, in the order of the lines; ``locate`` tells the offset of a number's line."""
@@ -40,34 +40,40 @@ class Numbers:
         if first == self.end + 1 and last - first + 1 == len(numbers) and numbers == list(range(first, last + 1)):
             self.end = last
             return
+        place: int | None = None
         for low, high in runs(numbers):
-            self._run(low, high, locate)
+            if place is None and low > self.end + 1:
+                place = locate(low % WRAP)
+            self._run(low, high, place or 0)
 
     def missing(self, number: int) -> int:
         """How many up to ``number`` (not below ``folded_to``) were not seen; beyond ``end`` all are missing."""
         assert number >= self.folded_to
         found = self.folded + max(0, number - self.end)
-        for low, high in self.holes:
+        for low, high, _ in self.holes:
             if low > number:
                 break
             found += min(high, number) - low + 1
         return found
 
+    @property
+    def place(self) -> int | None:
+        """Where the first hole that is not folded shows."""
+        return self.holes[0][2] if self.holes else None
+
     def fold(self, number: int) -> None:
         """Forget which ones are missing up to ``number``, and keep how many."""
         if number > self.end:
-            self.holes.append((self.end + 1, number))
+            self.holes.append((self.end + 1, number, 0))
             self.end = number
         kept = []
-        for low, high in self.holes:
+        for low, high, place in self.holes:
             if low <= number:
                 self.folded += min(high, number) - low + 1
             if high > number:
-                kept.append((max(low, number + 1), high))
+                kept.append((max(low, number + 1), high, place))
         self.holes = kept
         self.folded_to = max(self.folded_to, number)
-        if not kept:
-            self.place = None
 
     def _unwrapped(self, raw: Sequence[int]) -> Sequence[int]:
         """The numbers as if HAProxy counted without end."""
@@ -76,11 +82,9 @@ class Numbers:
         around = self.end - WRAP // 2
         return [around + (number - around) % WRAP for number in raw]
 
-    def _run(self, low: int, high: int, locate: Callable[[int], int]) -> None:
+    def _run(self, low: int, high: int, place: int) -> None:
         if low > self.end + 1:
-            if self.place is None:
-                self.place = locate(low % WRAP)
-            self.holes.append((self.end + 1, low - 1))
+            self.holes.append((self.end + 1, low - 1, place))
             if len(self.holes) > HOLES_MAX:
                 self.fold(self.holes[HOLES_MAX // 2][1])
         elif low <= self.end:
@@ -92,18 +96,18 @@ class Numbers:
         late = max(0, min(high, self.folded_to) - low + 1)
         self.late += late
         low += late
-        kept: list[tuple[int, int]] = []
+        kept: list[tuple[int, int, int]] = []
         filled = 0
-        for first, last in self.holes:
+        for first, last, place in self.holes:
             inside = min(last, high) - max(first, low) + 1
             if inside <= 0:
-                kept.append((first, last))
+                kept.append((first, last, place))
                 continue
             filled += inside
             if first < low:
-                kept.append((first, low - 1))
+                kept.append((first, low - 1, place))
             if last > high:
-                kept.append((high + 1, last))
+                kept.append((high + 1, last, place))
         self.holes = kept
         self.twice += max(0, high - low + 1) - filled
 
@@ -117,13 +121,12 @@ class Numbers:
             "holes": [list(hole) for hole in self.holes],
             "twice": self.twice,
             "late": self.late,
-            "place": self.place,
         }
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> Numbers:
         """It again."""
-        return cls(**{**state, "holes": [(low, high) for low, high in state["holes"]]})
+        return cls(**{**state, "holes": [(low, high, place) for low, high, place in state["holes"]]})
 
 
 def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

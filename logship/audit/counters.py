@@ -19,8 +19,10 @@ from logship.values import Invalid
 
 TABLE = "http"
 """The table whose entry 1 counts the lines of a worker (templates/haproxy.cfg.j2)."""
+VARIABLE = "proc.lines"
+"""Where the last number is noted, too: HAProxy empties the tables of a worker that stops."""
 INFO = "show info"
-ASKED = (INFO, f"show table {TABLE}", INFO, "show stat -1 1 -1")
+ASKED = (INFO, f"show table {TABLE}", f"get var {VARIABLE}", INFO, "show stat -1 1 -1")
 """What is asked for a cut, in this order."""
 FRONTENDS_MAX = 32
 SETTLED_SECONDS = 0.5
@@ -28,6 +30,7 @@ LINE_BYTES_MAX = 8192
 
 _FACT = re.compile(r"^([A-Za-z_]+): (\d+)$", re.MULTILINE)
 _COUNT = re.compile(r"^\S+: key=1 .*?gpc0=(\d+)", re.MULTILINE)
+_VALUE = re.compile(r"type=sint value=<(\d+)>")
 _WORKER = re.compile(r"^(\d+) +worker ", re.MULTILINE)
 
 
@@ -83,12 +86,15 @@ def parse_info(text: str) -> Info | Invalid:
         return Invalid(f"says no {missing.args[0]}")
 
 
-def parse_lines(text: str) -> int | None:
-    """What ``show table`` answers: the last number given, 0 for none yet, None where there is no such table."""
-    found = _COUNT.search(text)
-    if found:
-        return int(found[1])
-    return 0 if text.startswith(f"# table: {TABLE},") else None
+def parse_lines(table: str, variable: str) -> int | None:
+    """What ``show table`` and ``get var`` answer: the last number given, 0 for none yet, None where there is no table.
+
+    Of two threads that number lines at the same moment the one with the lower number may set the variable last.
+    """
+    if not table.startswith(f"# table: {TABLE},"):
+        return None
+    found = (_COUNT.search(table), _VALUE.search(variable))
+    return max((int(match[1]) for match in found if match), default=0)
 
 
 def parse_requests(text: str) -> tuple[tuple[str, int], ...]:
@@ -112,7 +118,7 @@ def parse_workers(text: str) -> tuple[int, ...]:
 
 def reading_of(answers: Sequence[str]) -> Reading | Invalid:
     """The answers to ASKED."""
-    before, lines, after, stat = answers
+    before, table, variable, after, stat = answers
     first, last = parse_info(before), parse_info(after)
     if isinstance(first, Invalid):
         return first
@@ -124,7 +130,7 @@ def reading_of(answers: Sequence[str]) -> Reading | Invalid:
         first.pid,
         first.started,
         first.threads,
-        parse_lines(lines),
+        parse_lines(table, variable),
         (first.dropped, last.dropped),
         max(first.connections, last.connections),
         first.stopping,
