@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from random import Random
 
-from audit_world import World, Worker, deliver
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logship.audit.audit_life import Window
 from logship.audit.verdict import LOST, UNVERIFIED, VERIFIED
+from tests.logship.audit.audit_world import Worker, World, deliver
 
 RANDOMS = st.randoms(use_true_random=False)
 
@@ -165,9 +165,8 @@ def test_the_same_journal_gives_the_same_verdicts_however_it_was_cut(chance: Ran
 @given(RANDOMS, st.integers(1, 400))
 @settings(max_examples=50, deadline=None)
 def test_a_beginning_that_is_not_kept_is_unverified_and_never_lost(chance: Random, kept_from: int) -> None:
-    from audit_world import COUNTERS, HAPROXY, SOURCES
-
     from logship.audit.audit_book import Book
+    from tests.logship.audit.audit_world import COUNTERS, HAPROXY, SOURCES
 
     world = played(chance, 1, losing=False, events=False)
     kept_from = min(kept_from * 50, len(world.haproxy))
