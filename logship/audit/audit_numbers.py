@@ -6,6 +6,7 @@ kept are the holes, few or none. What is judged is folded into one count. Bounde
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,19 +97,20 @@ class Numbers:
         late = max(0, min(high, self.folded_to) - low + 1)
         self.late += late
         low += late
-        kept: list[tuple[int, int, int]] = []
         filled = 0
-        for first, last, place in self.holes:
-            inside = min(last, high) - max(first, low) + 1
-            if inside <= 0:
-                kept.append((first, last, place))
-                continue
-            filled += inside
+        begin = bisect_left(self.holes, (low,))
+        if begin and self.holes[begin - 1][1] >= low:
+            begin -= 1
+        end, kept = begin, list[tuple[int, int, int]]()
+        while end < len(self.holes) and self.holes[end][0] <= high:
+            first, last, place = self.holes[end]
+            filled += min(last, high) - max(first, low) + 1
             if first < low:
                 kept.append((first, low - 1, place))
             if last > high:
                 kept.append((high + 1, last, place))
-        self.holes = kept
+            end += 1
+        self.holes[begin:end] = kept
         self.twice += max(0, high - low + 1) - filled
 
     def state(self) -> dict[str, Any]:
