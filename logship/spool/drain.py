@@ -87,6 +87,13 @@ class Drain:
         """Whether the next turn tries to store again: time for the record of what was not stored before."""
         return bool(self.reason) and self._may_store(now)
 
+    def place(self) -> None:
+        """Give the hole its name where it has none yet. A disk that refuses it is asked again with the next bytes."""
+        if self._unplaced:
+            with contextlib.suppress(OSError):  # the sink's size says it all the same
+                self.stream.cut(self._unplaced)
+                self._unplaced = 0
+
     def take_holes(self) -> list[Span]:
         """The ranges thrown away since the last call."""
         holes, self._holes = self._holes, []
@@ -158,8 +165,6 @@ class Drain:
             self._holes.append(Span(at, moved))
         self._unplaced += moved
         self.dropped_bytes += moved
-        with contextlib.suppress(OSError):  # not even a name: the sink's size says it, and the next turn tries again
-            self.stream.cut(self._unplaced)
-            self._unplaced = 0
+        self.place()
         self._sink.forget(self.end - moved, moved)
         return moved

@@ -184,6 +184,7 @@ class Spool:
         lost = self._book.record(name, nowhere, "found at start")
         if lost:
             self._say("found lost", program=name, bytes=lost)
+        drain.place()
         self._drains[name] = drain
         self._take_in(drain)
         self._keep_budget(name)
