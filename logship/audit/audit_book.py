@@ -67,10 +67,11 @@ class Book:
         if "continues" in source and lost != 0:
             life.hole(lost if isinstance(lost, int) else None)
 
-    def bytes(self, path: str, offset: int, data: bytes, starts: Sequence[int] = ()) -> list[Window]:
-        """Bytes of a stream it wants, in order."""
+    def bytes(self, path: str, offset: int, data: bytes, starts: Sequence[int] = (), time_ms: int = 0) -> list[Window]:
+        """Bytes of a stream it wants, in order; they came at ``time_ms``."""
         stream = self._streams[path]
         life = self.lives[stream.incarnation]
+        life.seen_ms = max(life.seen_ms, time_ms)
         if stream.program == HAPROXY:
             return life.lines(stream.base + offset, data, [stream.base + start for start in starts])
         return life.counters(data)

@@ -51,7 +51,10 @@ class Window:
 
 @dataclass(slots=True)
 class Life:
-    """One incarnation. ``whole``: HAProxy's stream is kept from its first byte, else from ``kept_from``."""
+    """One incarnation. ``whole``: HAProxy's stream is kept from its first byte, else from ``kept_from``.
+
+    ``position``: the offset up to which it has come; ``seen_ms``: when bytes of it came last.
+    """
 
     service: str
     instance: str
@@ -64,6 +67,7 @@ class Life:
     counters_seen: bool = False
     over: bool = False
     closed_ms: int = 0
+    seen_ms: int = 0
     links: list[tuple[int, str]] = field(default_factory=list)
     held: bytes = b""
     counters_held: bytes = b""
@@ -198,5 +202,5 @@ class Life:
 
 _PLAIN = (
     "service", "instance", "incarnation", "whole", "kept_from", "position", "haproxy_closed", "counters_closed",
-    "counters_seen", "over", "closed_ms", "torn", "hole_bytes", "polled", "reach", "reach_before",
+    "counters_seen", "over", "closed_ms", "seen_ms", "torn", "hole_bytes", "polled", "reach", "reach_before",
 )  # fmt: skip

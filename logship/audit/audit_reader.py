@@ -23,7 +23,6 @@ class Reader:
         self.mark = mark
         self.book = book or Book()
         self.restarts = 0
-        self.time_ms = 0
         self._is_checked = False
 
     def step(self) -> tuple[list[Window], bool]:
@@ -75,7 +74,6 @@ class Reader:
         if not changes(frame):
             return []
         entry, found = frame.entry, list[Window]()
-        self.time_ms = max(self.time_ms, entry.time_ms)
         if frame.kind is Kind.CREATE and entry.source is not None:
             self._open(frame)
         if self.book.wants(entry.stream):
@@ -85,7 +83,7 @@ class Reader:
                     self.book.unreadable(entry.stream, entry.length)
                 else:
                     starts = [offset for offset, _ in entry.starts]
-                    found += self.book.bytes(entry.stream, entry.offset, body, starts)
+                    found += self.book.bytes(entry.stream, entry.offset, body, starts, entry.time_ms)
             if frame.flags & CLOSES or frame.kind in (Kind.CLOSE, Kind.RETIRE, Kind.DELETE):
                 self.book.closed(entry.stream, entry.time_ms)
         return found

@@ -12,7 +12,7 @@ from logship.audit.audit_losses import COUNTS, Tally, record_of
 from logship.audit.verdict import VERIFIED
 
 WAIT_MS = 60_000
-"""A window whose lines have not come for so long is not only late."""
+"""What has not come for so long is not only late."""
 _HEAD = ("PLACE", "PID", "UNTIL", "PRODUCED", "STORED", "DROPPED", "LOST", "UNKNOWN", "VERDICT", "WHY")
 _WINDOW_HEAD = ("PLACE", "PID", "FROM", "TO", "PRODUCED", "STORED", "DROPPED", "LOST", "UNKNOWN", "VERDICT", "WHY")
 ROWS_MAX = 1000
@@ -78,10 +78,10 @@ class Report:
         return [json.dumps(row) for row in [*rows, {"type": "totals", "passed": self.passed, **totals}]]
 
 
-def is_stuck(book: Book, newest_ms: int, now_ms: int) -> bool:
-    """Whether counts have come whose lines should have: nothing came for WAIT_MS, and they still are not here."""
-    waits = any(judge.cuts or judge.gone for life in book.lives.values() for judge in life.workers.values())
-    return waits and now_ms - newest_ms >= WAIT_MS
+def is_stuck(book: Book, now_ms: int) -> bool:
+    """Whether there are lines without counts, or counts without lines, and for WAIT_MS nothing came that could help."""
+    quiet = [life for life in book.lives.values() if now_ms - life.seen_ms >= WAIT_MS]
+    return any(judge.waiting() or judge.cuts or judge.gone for life in quiet for judge in life.workers.values())
 
 
 def _row(record: dict[str, Any]) -> tuple[Any, ...]:

@@ -214,9 +214,9 @@ def once(store: Path, *, as_json: bool) -> int:
                 print(json.dumps({"type": "window", **record_of(window)}))
     waiting = report.waiting(reader.book)
     print("\n".join(report.records(waiting)) if as_json else report.text(waiting))
-    stuck = is_stuck(reader.book, reader.time_ms, now_ms)
+    stuck = is_stuck(reader.book, now_ms)
     if stuck and not as_json:
-        print("counts have come whose lines have not, and nothing comes any more: they are unverified")
+        print("lines are without counts, or counts without lines, and nothing comes any more: they are unverified")
     return 0 if report.passed and not stuck else 1
 
 

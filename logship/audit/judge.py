@@ -56,7 +56,8 @@ class Judge:
     joined: int = 0
     told_twice: int = 0
     gone: Gone | None = None
-    unnumbered: bool = False
+    unnumbered: str | None = None
+    told_unnumbered: bool = False
     ended: bool = False
 
     # What comes.
@@ -70,7 +71,7 @@ class Judge:
         reading = said.reading
         self.threads = reading.threads
         if reading.lines is None:
-            self.unnumbered = True
+            self.unnumbered = self.unnumbered or said.time
             return
         before = self.cuts[-1].lines if self.cuts else self.judged
         more = (reading.lines - before) % WRAP
@@ -93,6 +94,12 @@ class Judge:
     def verdicts(self, seen: Seen) -> list[Verdict]:
         """What can be said now, in order; each window once."""
         found = []
+        if self.unnumbered and not self.told_unnumbered:
+            self.told_unnumbered = True
+            why = "HAProxy does not number its lines"
+            found.append(
+                Verdict(self.pid, self.started, self.judged, self.judged, UNVERIFIED, why, None, self.unnumbered)
+            )
         while self.cuts and not self.ended:
             cut = self.cuts[0]
             # Numbers beyond HOLES_MAX were folded: below that no cut can be judged any more.
@@ -239,5 +246,6 @@ class Judge:
 
 _PLAIN = (
     "pid", "started", "begins", "whole", "kept_from", "threads", "tried", "judged", "judged_time", "judged_missing",
-    "spare", "joined", "told_twice", "unnumbered", "ended",
+    "spare", "joined", "told_twice", "unnumbered",
+    "told_unnumbered", "ended",
 )  # fmt: skip

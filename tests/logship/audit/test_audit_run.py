@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logship.audit.audit_run import NOTES, Audit
+from logship.audit.counters import Reading, counted
 from logship.ship.http_sink import Unanswered
 from logship.values import LOSS_ID_BYTES_MAX, Loss
 from tests.logship.audit.audit_world import COUNTERS, HAPROXY, SOURCES, World, line
@@ -338,7 +340,34 @@ def test_once_says_what_is_not_judged_yet(shelf: Shelf) -> None:
     put(shelf, world, Random(1), close=False)
     found = command("--once", "--store", str(shelf.folder))
     assert "10 lines of pid 100 of ha/1 are stored and not judged yet" in found.stdout
+    assert found.returncode == 1, "they came long ago: nobody counts them"
+
+
+def test_lines_of_the_last_seconds_wait_for_their_window(shelf: Shelf) -> None:
+    shelf.now_ms = round(time.time() * 1000)
+    world = World(Random(1))
+    worker = world.start()
+    for _ in range(10):
+        world.request(worker)
+    put(shelf, world, Random(1), close=False)
+    found = command("--once", "--store", str(shelf.folder))
+    assert "10 lines of pid 100 of ha/1 are stored and not judged yet" in found.stdout
     assert found.returncode == 0
+
+
+def test_a_haproxy_that_numbers_no_lines_is_unverified_at_once(shelf: Shelf) -> None:
+    taken = Reading(100, 1, 1, None, (0, 0), 1, False)
+    row = json.dumps(counted("2026-11-23T20:00:01.000Z", taken, True, 0, [100])).encode() + b"\n"
+    shelf.create(HAPROXY, json.dumps(SOURCES[HAPROXY]))
+    shelf.create(COUNTERS, json.dumps(SOURCES[COUNTERS]))
+    shelf.append(COUNTERS, row)
+    shelf.append(COUNTERS, row)
+    desk = Desk(shelf)
+    desk.run()
+    assert [(row["verdict"], row["why"]) for row in desk.windows] == [
+        ("unverified", "HAProxy does not number its lines")
+    ]
+    assert desk.ledger == {}
 
 
 def test_counts_whose_lines_never_came_are_not_good(shelf: Shelf) -> None:
