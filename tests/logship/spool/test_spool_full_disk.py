@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -197,10 +198,17 @@ def test_on_a_disk_that_fills_and_empties_kills_at_random_instants_lose_and_repe
     assert not writer.is_alive()  # nothing waited for the disk
     (small_disk / "ballast").unlink(missing_ok=True)
     until(lambda: full_bench.waiting("web") == 0, "the pipe is emptied")
+    until(lambda: takes_sigterm(full_bench), "spool is up, though the disk may be too full for it to say so")
     assert full_bench.stop() == 0
     lost = check_what_is_stored(full_bench, "web", bytes(writer.produced))
     print(f"written {len(writer.produced)}, lost {lost}, records {len(full_bench.losses())}")
     assert lost > 0
+
+
+def takes_sigterm(bench: SpoolBench) -> bool:
+    assert bench.process is not None
+    status = Path(f"/proc/{bench.process.pid}/status").read_text()
+    return bool(int(status.partition("\nSigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 class Noise(threading.Thread):
