@@ -41,10 +41,10 @@ CORES = {
         "stream",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
-    "logship/reading": ["output", "sources"],
+    "logship/reading": ["columns", "losses", "output", "sources"],
     "logship/view": [
-        "blocks", "items", "lines", "losses", "merge", "moment", "newest", "query", "records", "select", "shown",
-        "sought", "when",
+        "blocks", "items", "ledger", "lines", "losses", "merge", "moment", "newest", "query", "records", "select",
+        "shown", "sought", "when",
     ],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip

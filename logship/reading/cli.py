@@ -1,4 +1,4 @@
-"""The commands ``logship logs`` and ``logship sources``."""
+"""The commands ``logship logs``, ``logship losses`` and ``logship sources``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from logship import config
 from logship.commands import Command
 from logship.errors import USAGE, Fault
-from logship.reading.client import Client, Lost
+from logship.reading import losses
+from logship.reading.client import Client, Lost, Record
 from logship.reading.output import Form, Output
 from logship.reading.run import Reading
 from logship.reading.sources import table
@@ -93,14 +94,7 @@ def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]
     for name in ("grep", "exclude"):
         if getattr(options, name):
             asked.append((name, getattr(options, name)))
-    now = datetime.now()  # by the wall of whoever asks
-    for name in ("since", "until"):
-        said = getattr(options, name)
-        if said is not None:
-            moment = parse_moment(said, now, lambda local: round(local.timestamp() * 1000))
-            if isinstance(moment, Invalid):
-                raise Fault("understand", f"--{name}", moment.reason, status=USAGE)
-            asked.append((name, f"@{moment // 1000}.{moment % 1000:03}"))
+    asked += _range(options)
     if options.snapshots or options.output == Form.RAW.value:
         asked.append(("snapshots", "1"))
     if options.ignore_case:
@@ -108,6 +102,69 @@ def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]
     if options.follow:
         asked.append(("follow", "1"))
     return asked
+
+
+def _range(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """The range of time, by the wall of whoever asks."""
+    now, found = datetime.now(), []
+    for name in ("since", "until"):
+        said = getattr(options, name)
+        if said is not None:
+            moment = parse_moment(said, now, lambda local: round(local.timestamp() * 1000))
+            if isinstance(moment, Invalid):
+                raise Fault("understand", f"--{name}", moment.reason, status=USAGE)
+            found.append((name, f"@{moment // 1000}.{moment % 1000:03}"))
+    return found
+
+
+def _configure_losses(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="all, webapp, webapp/2, ha:haproxy, a stream's path; default all"
+    )
+    parser.add_argument(
+        "-S", "--since", metavar="TIME", help="losses from this time on: 10m, today, RFC 3339, @seconds"
+    )
+    parser.add_argument("-U", "--until", metavar="TIME", help="losses before this time")
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=["short", "json"],
+        default="short",
+        help="short: a table, with a total on a terminal; json: a record a line",
+    )
+    parser.add_argument("--exit-code", action="store_true", help="end with 1 when there are losses, as diff does")
+    config.add_options(parser, "url")
+    parser.epilog = (
+        "A loss without a stream may be of any, and is always shown. Exit status: 0 done, also when there are losses; "
+        "1 there are losses, with --exit-code; 2 usage, or a TARGET that means nothing; 4 the viewer cannot be reached."
+    )
+
+
+def _losses(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    client = Client(config.load(options, environment).url)
+    asked = [("q", target) for target in options.targets] + _range(options)
+    *found, total = _all(client, "/api/losses", asked)
+    if options.output == "json":
+        for record in found:
+            print(json.dumps(record, separators=(",", ":")))
+    elif found:
+        print("\n".join(losses.table(found, lambda time: time.astimezone())))
+        if sys.stdout.isatty():
+            print(losses.total(total))
+    else:
+        print("no loss is recorded", file=sys.stderr)
+    if said := losses.forgotten(total):
+        print(f"logship losses: {said}", file=sys.stderr)
+    sys.stdout.flush()
+    return 1 if options.exit_code and found else 0
+
+
+def _all(client: Client, path: str, asked: list[tuple[str, str]]) -> list[Record]:
+    """All records of an answer. Raises Fault."""
+    try:
+        return [record for record in client.records(path, asked) if record is not None]
+    except Lost as lost:
+        raise client.unreachable(str(lost)) from None
 
 
 def _configure_sources(parser: argparse.ArgumentParser) -> None:
@@ -120,10 +177,7 @@ def _configure_sources(parser: argparse.ArgumentParser) -> None:
 
 def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     client = Client(config.load(options, environment).url)
-    try:
-        records = [record for record in client.records("/api/sources") if record is not None]
-    except Lost as lost:
-        raise client.unreachable(str(lost)) from None
+    records = _all(client, "/api/sources", [])
     if options.output == "json":
         for record in records:
             print(json.dumps(record, separators=(",", ":")))
@@ -135,4 +189,8 @@ def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> int
     return 0
 
 
-COMMANDS = {"logs": Command(_configure_logs, _logs), "sources": Command(_configure_sources, _sources)}
+COMMANDS = {
+    "logs": Command(_configure_logs, _logs),
+    "losses": Command(_configure_losses, _losses),
+    "sources": Command(_configure_sources, _sources),
+}

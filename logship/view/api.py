@@ -83,14 +83,16 @@ class Api:
 
     # What they are made of.
 
-    def asked(self, request: Request, besides: Collection[str] = ()) -> Query:
-        """The query of a request, without the parameters ``besides``. Raises Refused."""
+    def asked(
+        self, request: Request, besides: Collection[str] = (), known: Collection[str] = query.PARAMETERS
+    ) -> Query:
+        """The query of a request with parameters that are ``known``, and those ``besides``. Raises Refused."""
         parameters: dict[str, list[str]] = {}
         for name, value in request.query_params.multi_items():
             if name in besides:
                 continue
             parameters.setdefault(name, []).append(value)
-        found = query.parse(parameters, time.time_ns() // 1_000_000)
+        found = query.parse(parameters, time.time_ns() // 1_000_000, known)
         if isinstance(found, Invalid):
             raise Refused(400, "bad-query", found.reason)
         return found

@@ -36,12 +36,16 @@ class Damage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What was known when the journal ended at ``end``: all streams, and the losses, with the LSNs of their frames."""
+    """What was known when the journal ended at ``end``: all streams, and the losses, with the LSNs of their frames.
+
+    ``forgotten`` losses are older than those the ledger keeps.
+    """
 
     end: int
     streams: dict[str, StreamState]
     identities: dict[str, Identity]
     losses: list[tuple[int, Loss]]
+    forgotten: int = 0
 
     def losses_between(self, start: int, end: int) -> list[tuple[int, Loss]]:
         """Those whose frames lie between two LSNs."""
@@ -213,7 +217,7 @@ class Journal:
             path: known.get(path) or identify(path, stream.source.fields() if stream.source else {})
             for path, stream in streams.items()
         }
-        return Picture(end, streams, identities, self._state.ledger.records())
+        return Picture(end, streams, identities, self._state.ledger.records(), self._state.ledger.dropped)
 
     def _index(self, blocks: SegmentBlocks, end: int, state: State | None) -> None:
         if blocks.fault is not None or blocks.end >= end:

@@ -13,8 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from logship.collect.stream import StreamState
-from logship.view.answers import NDJSON, ndjson
+from logship.view.answers import NDJSON, Refused, ndjson
 from logship.view.api import Api
+from logship.view.ledger import ledger, whose
+from logship.view.query import LOSSES_PARAMETERS
+from logship.view.select import unknown
 
 
 class Lists:
@@ -42,6 +45,23 @@ class Lists:
         """The ledger, as the collector answers it."""
         picture = await self._api.do(self._journal.picture)
         return Response(ndjson({**loss.fields(), "lsn": lsn} for lsn, loss in picture.losses), media_type=NDJSON)
+
+    async def ledger(self, request: Request) -> Response:
+        """The losses that are wanted, by time, and at last what they add up to."""
+        asked = self._api.asked(request, known=LOSSES_PARAMETERS)
+        picture = await self._api.do(self._journal.picture)
+        there = [*picture.identities.values()]
+        there += [one for _, loss in picture.losses if (one := whose(loss, picture.identities)) is not None]
+        text = unknown(asked.wanted.targets, there)
+        if text is not None:
+            raise Refused(404, "unknown-target", text)
+
+        def read() -> bytes:
+            recorded_ms = self._api.history.recorded_ms
+            found, total = ledger(picture.losses, picture.identities, asked.wanted, recorded_ms)
+            return ndjson([*found, {"type": "total", **total.fields(), "forgotten": picture.forgotten}])
+
+        return Response(await self._api.do(read), media_type=NDJSON)
 
     async def sources(self, _: Request) -> Response:
         """What is known of each stream, for people."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,6 +28,8 @@ PARAMETERS = {
     "shown": "1: text made harmless and a colour for each container, as the page shows it",
 }
 """What there is, with its line of help."""
+LOSSES_PARAMETERS = ("q", "since", "until")
+"""Those of ``/api/losses``."""
 COUNT_DEFAULT = 200
 LINES_MAX = 10_000
 """The most that can be asked for as the last lines; all of them have no such bound."""
@@ -48,11 +50,11 @@ class Query:
     shown: bool = False
 
 
-def parse(parameters: Mapping[str, Sequence[str]], now_ms: int) -> Query | Invalid:
-    """The query that the parameters of a request make."""
-    strange = sorted(parameters.keys() - PARAMETERS.keys())
+def parse(parameters: Mapping[str, Sequence[str]], now_ms: int, known: Collection[str] = PARAMETERS) -> Query | Invalid:
+    """The query that the parameters of a request make, of those that are ``known`` to it."""
+    strange = sorted(parameters.keys() - set(known))
     if strange:
-        return Invalid(f"no parameter is called {strange[0][:40]!r}; there are: {', '.join(sorted(PARAMETERS))}")
+        return Invalid(f"no parameter is called {strange[0][:40]!r}; there are: {', '.join(sorted(known))}")
     repeated = sorted(name for name, values in parameters.items() if name != "q" and len(values) > 1)
     if repeated:
         return Invalid(f"{repeated[0]} is said more than once")

@@ -68,6 +68,7 @@ def application(plan: Plan, api: Api) -> Gate:
         Route("/static/{name}", page.static),
         Route("/api/logs", api.logs),
         Route("/api/logs/live", api.live),
+        Route("/api/losses", lists.ledger),
         Route("/api/sources", lists.sources),
         Route("/v1/streams", lists.streams),
         Route("/v1/losses", lists.losses),
