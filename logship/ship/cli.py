@@ -65,7 +65,11 @@ def _ship(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         settings.drain_seconds,
         settings.patience_seconds,
         settings.chunk_bytes_max,
-        settings.spool_bytes_max,
+        {
+            "program": settings.spool_bytes_max,
+            "container": settings.spool_container_bytes_max,
+            "volume": settings.spool_volume_bytes_max,
+        },
     )
     return Ship(plan).run()
 

@@ -14,7 +14,8 @@ import contextlib
 import random
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -46,8 +47,8 @@ class Plan:
     drain_seconds: float = 3.0
     patience_seconds: float = 30.0
     chunk_bytes_max: int = 1024 * 1024
-    spool_bytes_max: int = 0
-    """What a program may keep in the spool: only to be told."""
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    """What a program, a container, a volume may keep in the spool: only to be told."""
 
 
 class Ship:
@@ -90,7 +91,7 @@ class Ship:
             self._sources.note_acked(now)
             self._log.summary(now, self._sources.behind_bytes)
             if not self._plan.once:
-                self._log.snapshot(now, partial(self._sources.snapshot, now), self._plan.spool_bytes_max)
+                self._log.snapshot(now, partial(self._sources.snapshot, now), self._plan.budgets)
             status = self._status(now)
             if status is not None:
                 self._sources.note_acked(now, all_now=True)

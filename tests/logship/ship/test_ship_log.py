@@ -52,8 +52,8 @@ def test_how_far_behind_sources_are_is_told_at_a_fixed_rate_and_in_a_bounded_lin
     log = Log(out)
     sources = [{"program": f"p{number}", "incarnation": "i", "behind_bytes": 0} for number in range(1000)]
     for second in range(5 + int(SNAPSHOT_SECONDS)):
-        log.snapshot(100.0 + second, lambda: sources, 4096)
+        log.snapshot(100.0 + second, lambda: sources, {"program": 4096})
     assert events(out) == ["snapshot"]
     said = json.loads(out.getvalue())
     assert (len(said["sources"]), said["untold"]) == (SNAPSHOT_SOURCES_MAX, 1000 - SNAPSHOT_SOURCES_MAX)
-    assert said["spool_bytes_max"] == 4096
+    assert said["budgets"] == {"program": 4096}
