@@ -80,8 +80,8 @@ class Log:
     def snapshot(self, now: float, sources: Callable[[], list[dict[str, Any]]], budgets: Mapping[str, int]) -> None:
         """Each SNAPSHOT_SECONDS, how far behind each source is: what `logship sources` tells of lag is from here.
 
-        The SNAPSHOT_SOURCES_MAX that are farthest behind are told, and how many are not. ``budgets`` are what a program,
-        a container and a volume may keep in the spool, in bytes; 0: no bound.
+        The SNAPSHOT_SOURCES_MAX that are farthest behind are told, and how many are not. ``budgets`` are what a
+        program, a container and a volume may keep in the spool, in bytes; 0: no bound.
         """
         if self._snapshot_at is None:
             self._snapshot_at = now + SNAPSHOT_FIRST_SECONDS
