@@ -3,8 +3,10 @@
 The copy is a convenience and gives way to everything: the target is opened anew with O_NONBLOCK (the flag then is this
 open file's alone, not PID 1's), and an engine that stops reading costs memory for one buffer and nothing else. The
 segments are the queue: a stream's copy may lag ``LAG_BYTES_MAX`` behind its end, then whole lines are left out,
-counted, and told in one line when the target takes something again. Where each stream's copy stands is kept in a small
-file, so a restart goes on there; a killed spool may repeat the last buffer's lines.
+counted, and told in one line when the target takes something again. So it is, too, with what is beyond ``RATE_BYTES``
+a second: for each byte of a line the engine takes several times what all of capture and shipping takes. Where each
+stream's copy stands is kept in a small file, so a restart goes on there; a killed spool may repeat the last buffer's
+lines.
 
 Left to others: what a copied line looks like (``lines``), when to look at a stream (``run``).
 """
@@ -24,6 +26,10 @@ LINE_BYTES_MAX = 64 * 1024
 READ_BYTES = 64 * 1024
 TURN_BYTES = 256 * 1024
 LAG_BYTES_MAX = 1024 * 1024
+RATE_BYTES = 1024 * 1024
+"""Of all streams together, a second, for long."""
+BURST_BYTES = 4 * 1024 * 1024
+"""What may be written at once after a rest."""
 UNFINISHED_SECONDS = 1.0
 """A line without its end is shown after this long: a last word before a crash often has none."""
 REOPEN_SECONDS = 5.0
@@ -107,6 +113,8 @@ class Copy:
         self._places: int | None = None
         self._reopen_at = 0.0
         self._said_at = -SAY_SECONDS
+        self._allowance = float(BURST_BYTES)
+        self._allowed_at: float | None = None  # when that was so
 
     def grew(self, name: str, end: int) -> None:
         """The stream ``name`` now ends at ``end``. One that is new begins where the copy was, else at 0."""
@@ -122,7 +130,7 @@ class Copy:
         for stream in self._streams.values():
             if stream.lag > LAG_BYTES_MAX:
                 self.lost_lines += stream.skip()
-        if self.blocked or not self._open(now):
+        if self.blocked or not self._allowed(now) or not self._open(now):
             return False
         budget = TURN_BYTES
         while budget > 0:
@@ -130,7 +138,11 @@ class Copy:
             if done == 0:
                 return False
             budget -= done
-        return True
+        return self._allowance > 0
+
+    def last_turns(self) -> None:
+        """The end is near: from now on as much is written as the target takes."""
+        self._allowance = float("inf")
 
     def unblock(self) -> None:
         """The target takes bytes again."""
@@ -146,6 +158,8 @@ class Copy:
         if self._pending or any(stream.lag for stream in self._streams.values()):
             due.append(0.0)
         first = min(due, default=None)
+        if first is not None and self._allowance <= 0 and self._allowed_at is not None:
+            first = max(first, self._allowed_at + (1 - self._allowance) / RATE_BYTES)
         return first if self.descriptor is not None or first is None else max(first, self._reopen_at)
 
     def close(self) -> None:
@@ -190,10 +204,18 @@ class Copy:
             self.close()
             self._reopen_at = now + REOPEN_SECONDS
             return 0
+        self._allowance -= count
         self._pending = self._pending[count:]
         if not self._pending:
             self._keep_places()
         return count
+
+    def _allowed(self, now: float) -> bool:
+        """Whether the pace leaves anything to be written now."""
+        if self._allowed_at is not None and self._allowance < BURST_BYTES:
+            self._allowance = min(BURST_BYTES, self._allowance + (now - self._allowed_at) * RATE_BYTES)
+        self._allowed_at = now
+        return self._allowance > 0
 
     def _open(self, now: float) -> bool:
         if self.descriptor is None and now >= self._reopen_at:

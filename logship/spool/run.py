@@ -264,6 +264,8 @@ class Spool:
             drain.finish()
         self._look_at_others()
         self._say("stopped", left_bytes=left)
+        if self._copy is not None:
+            self._copy.last_turns()
         while self._copy_turn(time.monotonic()) and time.monotonic() < deadline:
             pass
         self._syncer.finish(deadline - time.monotonic())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from logship.spool.copy import LAG_BYTES_MAX, Copy
+from logship.spool.copy import BURST_BYTES, LAG_BYTES_MAX, RATE_BYTES, Copy
 from logship.spool.segment import SegmentWriter
 from tests.logship.spool.bench import SpoolBench, until
 
@@ -101,6 +101,49 @@ def test_a_target_that_takes_nothing_is_not_waited_for_and_what_is_left_out_is_c
     assert len(copied) + sum(map(int, told)) == produced
     assert len(copied) * 14 > LAG_BYTES_MAX // 2
     assert seen.count(b"\n") == len(copied) + len(told)
+    copy.close()
+
+
+def test_a_flood_is_copied_at_its_pace_and_the_rest_is_counted(tmp_path: Path, target: Target) -> None:
+    """10 MiB a second for 5 s; the clock is the test's."""
+    copy = Copy(str(target.path), tmp_path / "spool", 3)
+    writer = stream(tmp_path / "spool", "web", b"", copy)
+    block = b"".join(b"line %08d\n" % number for number in range(256 * 1024 // 14))
+    now = 0.0
+    for _ in range(200):
+        now += 0.025
+        writer.write(block)
+        copy.grew("web", writer.offset)
+        drain(copy, target, now)
+    seconds = now
+    due = copy.deadline()
+    assert due is not None
+    while due is not None and due < now + 60:
+        now = max(now, due)
+        drain(copy, target, now)
+        due = copy.deadline()
+    seen = target.read()
+    allowed = BURST_BYTES + RATE_BYTES * seconds
+    assert allowed * 0.9 < len(seen) < allowed + LAG_BYTES_MAX * 2
+    told = re.findall(rb"^spool \| (\d+) lines not copied$", seen, re.MULTILINE)
+    copied = len(re.findall(rb"^web \| line (\d{8})$", seen, re.MULTILINE))
+    assert copied + sum(map(int, told)) == 200 * block.count(b"\n")
+    assert now < seconds + 10, "what was held back comes soon after"
+    copy.close()
+
+
+def test_at_the_end_there_is_no_pace(tmp_path: Path, target: Target) -> None:
+    copy = Copy(str(target.path), tmp_path / "spool", 3)
+    writer = stream(tmp_path / "spool", "web", b"", copy)
+    for _ in range(8):
+        writer.write(b"x" * 1023 + b"\n" + b"line\n" * 150_000)
+        copy.grew("web", writer.offset)
+        drain(copy, target, 0)
+    writer.write(b"the last one\n")
+    copy.grew("web", writer.offset)
+    assert not drain(copy, target, 0).endswith(b"the last one\n")
+    copy.last_turns()
+    assert drain(copy, target, 0).endswith(b"web | the last one\n")
     copy.close()
 
 
