@@ -45,7 +45,7 @@ class Settings:
     chunk_bytes_max: int = setting(1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")
     drain_seconds: float = setting(3.0, "how long ship goes on sending after SIGTERM")
     patience_seconds: float = setting(30.0, "how long `ship --once` waits without any progress")
-    outage_seconds: float = setting(3600.0, "how long an outage of the collector is to be survived; doctor reckons with it")
+    outage_seconds: float = setting(3600.0, "what outage of the collector is to be survived, for doctor")
     rate_bytes: float = setting(0.0, "what one source writes a second, for doctor; 0: as measured, where it can be")
     grace_seconds: float = setting(0.0, "the engine's stop_grace_period, for doctor; 0: not known")
     haproxy_admin: Path = setting(Path("/run/haproxy/admin.sock"), "control socket of HAProxy's workers")

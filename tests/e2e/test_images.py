@@ -161,6 +161,16 @@ def test_a_web_node_alone_serves_as_its_own_user_under_supervise_and_stops_in_or
         assert inspect(name)["State"]["ExitCode"] == 0
 
 
+def test_nobody_who_talks_to_the_network_in_the_collector_is_root() -> None:
+    with container("collector") as name:
+        eventually("it is healthy", lambda: inspect(name)["State"]["Health"]["Status"] == "healthy")
+        owners = {}
+        for program in programs_of(name):
+            owners[program["name"]] = docker("exec", name, "stat", "-c", "%u", f"/proc/{program['pid']}")
+        assert owners == {"ship": "0", "spool": "0", "collect": "4437", "view": "4437", "audit": "4437"}
+        assert docker("exec", name, "stat", "-c", "%U", "/var/lib/logship/store/journal") == "logship"
+
+
 def test_an_idle_web_node_with_a_key_falls_silent(tmp_path: Path) -> None:
     """Checks of readiness and health leave no lines behind; the key comes from a file that Serf's user may read."""
     key = tmp_path / "key"
