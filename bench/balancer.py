@@ -12,6 +12,7 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.containers import Lab
 
@@ -19,7 +20,7 @@ TREE = Path(__file__).resolve().parent.parent
 CONTROL = 9999
 COLLECTOR_PORT = 4437
 LOG = "/var/spool/logship/haproxy.log"
-TO_FILE = ("-c", f"exec /usr/sbin/haproxy -W -f /etc/haproxy/haproxy.cfg >{LOG}")
+TO_FILE = ("-c", f"exec /usr/sbin/haproxy -W -S /run/haproxy/master.sock -f /etc/haproxy/haproxy.cfg >{LOG}")
 
 DECLARATION = """
 [container]
@@ -36,9 +37,14 @@ capture = false
 ready = { started = true }
 restart = { tries = 0, backoff_seconds = 0.5, backoff_seconds_max = 5, start_seconds = 1 }
 
-[program.haproxy]
-command = ["/usr/sbin/haproxy", "-W", "-f", "/etc/haproxy/haproxy.cfg"]
+[program.counters]
+command = ["/usr/local/bin/logship", "counters"]
 after = ["spool"]
+ready = { started = true }
+
+[program.haproxy]
+command = ["/usr/sbin/haproxy", "-W", "-S", "/run/haproxy/master.sock", "-f", "/etc/haproxy/haproxy.cfg"]
+after = ["spool", "counters"]
 essential = true
 pipe_bytes = 1048576
 ready = { running = true }    # a probe would be a request too
@@ -62,6 +68,7 @@ def configuration(threads: int) -> str:
     return "\n".join(
         [
             "global", log, f"    nbthread {threads}", f"    stats socket ipv4@0.0.0.0:{CONTROL} level operator",
+            "    stats socket /run/haproxy/admin.sock mode 600 level admin",
             "    hard-stop-after 2s", "defaults", "    mode http", "    timeout client 30s",
             "    timeout http-request 10s", "    timeout http-keep-alive 10s", "frontend http", "    bind :80",
             *logging, "    http-request return status 200 content-type text/plain string ok", "",
@@ -157,17 +164,17 @@ def at_collector(host: str, name: str) -> Stored:
     return tally.result()
 
 
-def streams(host: str) -> list[dict[str, dict[str, str]]]:
+def streams(host: str) -> list[dict[str, Any]]:
     """All streams that the collector has. Raises OSError."""
     return _records(host, "/v1/streams")
 
 
-def losses(host: str) -> list[dict[str, dict[str, str]]]:
+def losses(host: str) -> list[dict[str, Any]]:
     """The ledger. Raises OSError."""
     return _records(host, "/v1/losses")
 
 
-def _records(host: str, target: str) -> list[dict[str, dict[str, str]]]:
+def _records(host: str, target: str) -> list[dict[str, Any]]:
     connection = http.client.HTTPConnection(host, COLLECTOR_PORT, timeout=60)
     with contextlib.closing(connection):
         connection.request("GET", target)
