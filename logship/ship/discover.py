@@ -64,7 +64,9 @@ class SpoolSource:
         losses_known = self.folder.losses_of(self.program)
         if ended and losses_known:  # an orphan over its budget may have no segment left to tell where it ended
             end = max(end, *(span.end for span, _ in losses_known))
-        return Held(spans, end, end > 0 or bool(found), ended, self._read_starts(), losses_known)
+        # Of one that has ended nothing is an answer, too: a crash of the host may have left nothing of what was shipped.
+        known = end > 0 or bool(found) or ended
+        return Held(spans, end, known, ended, self._read_starts(), losses_known)
 
     def read(self, offset: int, size: int) -> bytes:
         """Bytes from exactly ``offset``, at most ``size``; fewer where a hole begins, none in one. Raises OSError."""

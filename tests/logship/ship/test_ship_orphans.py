@@ -244,6 +244,22 @@ def test_starts_and_losses_of_an_orphan_arrive_as_those_of_any_other(volume: Vol
     assert is_gone(left)
 
 
+def test_a_stream_of_which_a_crash_of_the_host_left_nothing_is_closed_and_told(volume: Volume) -> None:
+    orphan = volume.spool()
+    orphan.write("web", b"not written back yet")
+    first = volume.ship(orphan, adopt=False)
+    until(lambda: bytes(getattr(volume.stream(orphan), "data", b"")) == b"not written back yet", "all of it is stored")
+    first.kill()
+    orphan.end()
+    for path in (orphan.path / "web").iterdir():
+        path.unlink()
+    assert volume.once().process.returncode == 0
+    assert is_gone(orphan)
+    assert is_closed_with(volume, orphan, b"not written back yet")
+    (loss,) = volume.server.model.losses.values()
+    assert "shorter" in loss.id
+
+
 def test_one_that_is_refused_is_kept_and_told_once_and_holds_up_no_other(volume: Volume) -> None:
     bad = [volume.spool(host="c0ffee") for _ in range(9)]  # one more than are adopted at a time
     good, own = volume.spool(host="c0ffee"), volume.spool()
