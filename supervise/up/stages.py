@@ -44,7 +44,7 @@ UNIT = Stage(
     {},
 )
 """On as many cores as there are, up to four; the others share one engine and one set of ports, so they run in turn."""
-E2E = Stage("e2e", ("pytest", "-m", "engine and not long"), 1200, {})
+E2E = Stage("e2e", ("pytest", "-m", "engine and not long"), 2700, {})
 LONG = Stage("long", ("pytest", "-m", "long or engine"), 3300, {"LONG": "1"})
 
 STAGES: Mapping[str, tuple[Stage, ...]] = {
