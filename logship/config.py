@@ -42,6 +42,8 @@ class Settings:
         "", "name of this container in the paths of its streams; empty: its compose number, or its id"
     )
     adopt: str = setting("", "folders, with : between, in which ship looks for what other containers left behind")
+    follow: str = setting("", "patterns, with : between, of files that programs write themselves, for ship")
+    service: str = setting("", "service that followed files are of; empty: the container's, else host")
     chunk_bytes_max: int = setting(1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")
     drain_seconds: float = setting(3.0, "how long ship goes on sending after SIGTERM")
     patience_seconds: float = setting(30.0, "how long `ship --once` waits without any progress")

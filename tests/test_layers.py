@@ -37,8 +37,8 @@ CORES = {
         "state", "stream",
     ],
     "logship/ship": [
-        "adoption", "backoff", "chain", "held", "http1", "lag", "outcome", "schedule", "sender", "states", "steps",
-        "stream",
+        "adoption", "backoff", "chain", "held", "http1", "identity", "lag", "outcome", "schedule", "sender", "states",
+        "steps", "stream", "tailer",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": ["columns", "losses", "output", "sources"],

@@ -92,13 +92,13 @@ def parse_list(body: bytes) -> dict[str, list[Link]] | Invalid:
         if isinstance(path, Invalid):
             return Invalid(f"names a stream whose path {path.reason}")
         if isinstance(program, str) and isinstance(incarnation, str):
-            name = _parse_name(path.rpartition("/")[2], incarnation)
+            name = parse_name(path.rpartition("/")[2], incarnation)
             if name is not None:
                 found.setdefault(program, []).append(Link(path, *name, continues))
     return found
 
 
-def _parse_name(name: str, incarnation: str) -> tuple[int, int] | None:
+def parse_name(name: str, incarnation: str) -> tuple[int, int] | None:
     """Base and repeat of a stream of this name; None for a stream that is not of this chain."""
     if name == incarnation:
         return 0, 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from logship.values import Invalid, parse_stream_path
 PORT = 4437
 CHUNK_BYTES = (4096, 8 * 1024 * 1024)
 SECONDS_MAX = 3600.0
+SERVICE = re.compile(r"[a-z0-9-]{1,32}")
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +32,16 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         " without --spool nothing else is (LOGSHIP_ADOPT, with : between, default none)",
     )  # fmt: skip
     parser.add_argument(
+        "--follow", dest="patterns", metavar="GLOB", nargs="+",
+        help="files that programs write themselves, with what rotation makes of them; without --spool and --adopt"
+        " nothing else is shipped (LOGSHIP_FOLLOW, with : between, default none)",
+    )  # fmt: skip
+    parser.add_argument(
         "--once",
         action="store_true",
         help="ship all there is now, then end: 0 when all of it is acknowledged, 1 with what is left",
     )
-    config.add_options(parser, "to", "instance", "chunk_bytes_max", "drain_seconds", "patience_seconds")
+    config.add_options(parser, "to", "instance", "service", "chunk_bytes_max", "drain_seconds", "patience_seconds")
     parser.epilog = "Works until SIGTERM, then sends what it can within --drain-seconds, and ends with 0."
 
 
@@ -52,10 +59,11 @@ def _ship(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         hint = "give letters, digits and . _ ~ -"
         raise Fault("take the setting", "--instance", f"{settings.instance!r} cannot be part of a path", hint, USAGE)
     adopt = tuple(options.places or [Path(place) for place in settings.adopt.split(":") if place])
-    spools = options.spools or ([] if options.places else [settings.spool])
+    spools = options.spools or ([] if options.places or options.patterns else [settings.spool])
     for place in adopt if options.once else ():
         if not place.is_dir():
             raise Fault("adopt from", str(place), "it is no folder", "give the folder that holds incarnations", USAGE)
+    follow = _follow(settings, options.patterns)
     plan = Plan(
         parse_url(settings.to),
         tuple(spools),
@@ -70,8 +78,23 @@ def _ship(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
             "container": settings.spool_container_bytes_max,
             "volume": settings.spool_volume_bytes_max,
         },
+        follow,
+        settings.service,
     )
     return Ship(plan).run()
+
+
+def _follow(settings: config.Settings, patterns: list[str] | None) -> tuple[str, ...]:
+    """The patterns to follow. Raises Fault (status 2), also for a service that cannot be one."""
+    if settings.service and not SERVICE.fullmatch(settings.service):
+        hint = "give 1 to 32 of a-z, 0-9 and -"
+        raise Fault("take the setting", "--service", f"{settings.service!r} is no service's name", hint, USAGE)
+    found = patterns or [pattern for pattern in settings.follow.split(":") if pattern]
+    for pattern in found:
+        if not pattern.startswith("/"):
+            hint = "give a path that begins with /"
+            raise Fault("follow", pattern, "it depends on the folder ship is started in", hint, USAGE)
+    return tuple(found)
 
 
 def parse_url(url: str) -> Place:

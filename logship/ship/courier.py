@@ -17,9 +17,11 @@ from queue import SimpleQueue
 from logship import zstd
 from logship.ship.chain import Link, parse_list
 from logship.ship.discover import SpoolSource
+from logship.ship.followed import FileSource
 from logship.ship.http1 import Reply
 from logship.ship.http_sink import Place, Sink, Unanswered
-from logship.ship.states import ListChain, Record, Request, Send
+from logship.ship.identity import PROGRAM, Known, parse_files
+from logship.ship.states import ListChain, ListFiles, Record, Request, Send
 from logship.values import Invalid
 from logship.wire.fields import Digest
 from logship.wire.replies import Answer, parse_answer
@@ -33,8 +35,8 @@ class Job:
     """``request`` of the sender ``key``, to be answered within ``seconds``; what it sends is read from ``source``."""
 
     key: Hashable
-    request: Request
-    source: SpoolSource
+    request: Request | ListFiles
+    source: SpoolSource | FileSource | None
     seconds: float
 
 
@@ -45,6 +47,7 @@ class Result:
     job: Job
     answer: Answer | None = None
     links: Mapping[str, Sequence[Link]] | None = None
+    files: Mapping[str, Known] | None = None
     size: int = 0
     """Bytes of the source that went with the request."""
     wire_bytes: int = 0
@@ -78,6 +81,7 @@ class Courier(threading.Thread):
     def _carry(self, job: Job) -> Result:
         request, begun = job.request, time.monotonic()
         if isinstance(request, Send):
+            assert job.source is not None
             data = job.source.read(request.offset, request.size)
             if not data:
                 return Result(job, unread="the bytes are gone")
@@ -94,7 +98,17 @@ class Courier(threading.Thread):
             if isinstance(links, Invalid):
                 raise Unanswered(f"what GET /v1/streams answers {links.reason}")
             return Result(job, _answer(reply), links)
+        if isinstance(request, ListFiles):
+            return self._files(job, request)
         return Result(job, _answer(self._plain(request, job.seconds)))
+
+    def _files(self, job: Job, request: ListFiles) -> Result:
+        target = f"/v1/streams?source.host={request.host}&source.program={PROGRAM}"
+        reply = self._sink.exchange("GET", target, (), None, job.seconds, LIST_BYTES_MAX)
+        files = parse_files(reply.body, request.service) if reply.status == 200 else None
+        if isinstance(files, Invalid):
+            raise Unanswered(f"what GET /v1/streams answers {files.reason}")
+        return Result(job, _answer(reply), files=files)
 
     def _plain(self, request: Look | Create | Append | Record, seconds: float) -> Reply:
         """A request without bytes of a source."""

@@ -47,6 +47,16 @@ class SpoolSource:
         self._starts_seen: tuple[int, int] | None = None
         self._ended = False
 
+    @property
+    def adopted(self) -> bool:
+        """Whether the folder is one that another incarnation left behind."""
+        return self.folder.adopted
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return str(self._path)
+
     def look(self, ended: bool) -> Held | None:
         """What is held, or None when that is as at the last look. Raises OSError."""
         before, now = self._facts(), time.time_ns()

@@ -33,7 +33,7 @@ class SpoolFolder:
     def __init__(self, path: Path) -> None:
         try:
             self.path = path.resolve(strict=True)
-            self.identity = _identity(self.path / IDENTITY)
+            self.identity, self.files = _identity(self.path / IDENTITY)
         except (OSError, RuntimeError) as error:
             cause = getattr(error, "strerror", None) or str(error)
             hint = "give the folder of an incarnation, or the link /run/supervise/spool"
@@ -137,8 +137,11 @@ def _locked_folder(path: Path) -> int | None:
     return locked(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def _identity(path: Path) -> dict[str, str]:
-    """The words of ``identity.json``. Raises OSError, or RuntimeError where it says something else."""
+def _identity(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The words of ``identity.json``, and the patterns of files that the programs write themselves.
+
+    Raises OSError, or RuntimeError where it says something else.
+    """
     with path.open("rb") as file:
         content = file.read(_IDENTITY_BYTES_MAX)
     try:
@@ -152,7 +155,10 @@ def _identity(path: Path) -> dict[str, str]:
     for name in ("service", "incarnation", "host"):
         if not _is_part(found[name]):
             raise RuntimeError(f"its {name} cannot be part of a stream's path")
-    return found
+    files = words.get("files", [])
+    if not isinstance(files, list) or not all(isinstance(pattern, str) for pattern in files):
+        raise RuntimeError("its files are no list of patterns")
+    return found, tuple(files)
 
 
 def _is_part(word: object) -> bool:

@@ -1,6 +1,6 @@
 """Core: what a source holds at one look: ranges of its bytes, where its program was started, what is lost and why.
 
-Offsets are the spool's own. Left to others: looking (``discover``), what to do about it (``sender``).
+Offsets are the source's own. Left to others: looking (``discover``), what to do about it (``sender``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ class Held:
     """``spans`` are the ranges that can be read, apart from each other and in order; ``end`` is where the source ends.
 
     ``any`` says that there is a source at all (an empty segment is one). ``ended`` says that nothing will be written to
-    it any more. ``losses`` are the source's own records of ranges that are nowhere.
+    it any more. ``losses`` are the source's own records of ranges that are nowhere. ``path`` is that of a followed
+    file, None for a spool. A file may be replaced in place: ``gone`` counts the bytes seen of its former contents,
+    whose offsets are not those of the present one.
     """
 
     spans: tuple[Span, ...] = ()
@@ -25,6 +27,13 @@ class Held:
     ended: bool = False
     starts: tuple[Start, ...] = ()
     losses: tuple[tuple[Span, str], ...] = ()
+    gone: int = 0
+    path: str | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a followed file, which may be replaced as a whole."""
+        return self.path is not None
 
     def first(self, offset: int = 0) -> int | None:
         """The first byte held at or after ``offset``."""

@@ -44,7 +44,12 @@ def instance_name(container: str, seconds: float = WAIT_SECONDS, etc: Path = Pat
             name = _ask(server, port, address, deadline)
             if name and (number := parse_name(name)):
                 return number
-    return _ALLOWED.sub("-", container)[:64] or "unknown"
+    return part(container)
+
+
+def part(name: str) -> str:
+    """A name as one segment of a stream's path."""
+    return _ALLOWED.sub("-", name)[:64].strip(".") or "unknown"
 
 
 def parse_name(name: str) -> str | None:

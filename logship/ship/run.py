@@ -14,7 +14,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,17 +22,23 @@ from queue import Empty, SimpleQueue
 
 from logship.ship.adopter import Adopter
 from logship.ship.courier import Courier, Job, Result
+from logship.ship.files import KEY, Files
 from logship.ship.folder import SpoolFolder
+from logship.ship.followed import FileSource
 from logship.ship.http_sink import Place
+from logship.ship.instance import part
 from logship.ship.log import Log
 from logship.ship.schedule import IN_FLIGHT_MAX, Pace, Schedule
 from logship.ship.sources import Lane, Sources
-from logship.ship.states import Acknowledged, Command, Commands, ListChain, Prove, Say, Send, State
+from logship.ship.states import Acknowledged, Command, Commands, ListChain, ListFiles, Prove, Say, Send, State
+from logship.wire.replies import Answer
 
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.2
 BUSY_FOR_SECONDS = 1.0
 LEFT_TOLD_MAX = 20
+SERVICE = "host"
+"""The service that files are of where nothing says another one."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,9 @@ class Plan:
     chunk_bytes_max: int = 1024 * 1024
     budgets: Mapping[str, int] = field(default_factory=dict)
     """What a program, a container, a volume may keep in the spool: only to be told."""
+    follow: tuple[str, ...] = ()
+    """Patterns of files, besides those that the containers of ``spools`` declare."""
+    service: str = ""
 
 
 class Ship:
@@ -59,6 +68,7 @@ class Ship:
         self._log = Log()
         self._sources = Sources([SpoolFolder(path) for path in plan.spools], plan.instance, self._log.say)
         self._schedule: Schedule[Lane] = Schedule()
+        self._files = _files_of(plan, self._sources, self._schedule.forget)
         self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._schedule.forget, plan.once)
         self._pace = Pace(plan.chunk_bytes_max)
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -78,8 +88,10 @@ class Ship:
         for _ in range(IN_FLIGHT_MAX):
             Courier(self._plan.place, self._jobs, self._results).start()
         place = f"http://{self._plan.place.authority}{self._plan.place.prefix}"
-        adopt = {"adopt": list(map(str, self._plan.adopt))} if self._plan.adopt else {}
-        self._log.say("INFO", "started", to=place, spools=list(map(str, self._plan.spools)), **adopt)
+        more = {"adopt": list(map(str, self._plan.adopt))} if self._plan.adopt else {}
+        if self._files.patterns:
+            more["follow"] = [*self._files.patterns]
+        self._log.say("INFO", "started", to=place, spools=list(map(str, self._plan.spools)), **more)
         while True:
             self._take_results(time.monotonic())
             now = time.monotonic()
@@ -119,29 +131,22 @@ class Ship:
                 result = self._results.get_nowait()
 
     def _take(self, result: Result) -> None:
+        if result.job.key == KEY:
+            self._take_list(result)
+            return
         lane, now, chance = self._lane(result.job), time.monotonic(), random.random()
         self._in_flight -= 1
         if isinstance(result.job.request, ListChain):
             self._listing.discard(result.job.request.incarnation)
         if result.failure is not None:
-            self._failed(result, now)
             self._perform(lane, lane.sender.unanswered(result.failure.cause, now, chance))
-            for each in self._sources.lanes.values():
-                self._perform(each, each.sender.doubted(now, chance))
+            self._failed(result, now)
             return
         if result.answer is None:
             self._perform(lane, lane.sender.unread(result.unread, now, chance))
             return
         answer = result.answer
-        if answer.limits is not None:
-            self._pace.limit(answer.limits.append_bytes_max)
-        if answer.status == 503:
-            self._schedule.failed(now, chance, answer.retry_after_seconds)
-            self._log.failed(f"503 {answer.code or ''}".strip(), now)
-            self._absent = False
-        else:
-            self._schedule.answered()
-            self._log.answered(now)
+        self._heard(answer, now, chance)
         if isinstance(result.job.request, Send) and answer.status < 300:
             self._pace.took(result.size, result.seconds)
             self._log.moved(result.size, result.wire_bytes)
@@ -153,10 +158,36 @@ class Ship:
         if result.links is not None and answer.status == 200:
             self._share(lane, result, now, chance)
 
+    def _heard(self, answer: Answer, now: float, chance: float) -> None:
+        if answer.limits is not None:
+            self._pace.limit(answer.limits.append_bytes_max)
+        if answer.status == 503:
+            self._schedule.failed(now, chance, answer.retry_after_seconds)
+            self._log.failed(f"503 {answer.code or ''}".strip(), now)
+            self._absent = False
+        else:
+            self._schedule.answered()
+            self._log.answered(now)
+
+    def _take_list(self, result: Result) -> None:
+        """Which files of this host the collector knows."""
+        now = time.monotonic()
+        self._in_flight -= 1
+        self._files.listing = False
+        if result.failure is not None:
+            self._failed(result, now)
+        elif result.answer is not None:
+            self._heard(result.answer, now, random.random())
+        if result.files is None:
+            self._files.not_listed(now)
+        else:
+            self._files.listed(result.files, time.time_ns())
+            self._look_at = 0.0
+
     def _share(self, asker: Lane, result: Result, now: float, chance: float) -> None:
         """One list serves all sources of an incarnation that wait for it."""
         for lane in self._sources.lanes.values():
-            same = lane.source.folder is asker.source.folder and lane is not asker
+            same = lane.folder is asker.folder is not None and lane is not asker
             if same and lane.sender.state is State.LISTING and not lane.sender.out:
                 links = (result.links or {}).get(lane.source.program, ())
                 self._perform(lane, lane.sender.listed(links, now, chance))
@@ -164,6 +195,9 @@ class Ship:
     def _failed(self, result: Result, now: float) -> None:
         failure = result.failure
         assert failure is not None
+        self._files.doubt()
+        for lane in self._sources.lanes.values():
+            self._perform(lane, lane.sender.doubted(now, random.random()))
         if failure.stale:
             return
         self._absent = failure.absent
@@ -174,6 +208,7 @@ class Ship:
 
     def _look(self, now: float) -> None:
         stopping = self._stop_at is not None  # it may begin to stop at any instruction
+        self._files.look(now, busy=now - self._grew_at < BUSY_FOR_SECONDS)
         for lane, held in self._sources.look(now, whole=stopping):
             self._grew_at = now
             self._perform(lane, lane.sender.looked(held, now, random.random()))
@@ -187,6 +222,11 @@ class Ship:
         self._looked_for_stop = stopping
 
     def _grant(self, now: float) -> None:
+        if self._files.wants_list(now) and self._schedule.free(self._in_flight, now):
+            self._in_flight += 1
+            self._files.listing = True
+            request = ListFiles(self._files.host, self._files.service)
+            self._jobs.put(Job(KEY, request, None, self._pace.timeout_seconds(0)))
         while True:
             wanting = [lane for lane in self._may_send() if lane.sender.want and not self._is_listed(lane)]
             lane = self._schedule.pick(wanting, self._in_flight, now)
@@ -198,8 +238,8 @@ class Ship:
         """The lanes whose turn it may be at all."""
         lanes, own = [*self._sources.lanes.values()], self._sources.own
         if self._stop_at is not None or (own and any(lane.adopted and lane.sender.out for lane in lanes)):
-            return own
-        return lanes
+            return self._files.turns(own)
+        return self._files.turns(lanes)
 
     def _is_listed(self, lane: Lane) -> bool:
         return lane.sender.state is State.LISTING and lane.sender.origin.incarnation in self._listing
@@ -214,17 +254,17 @@ class Ship:
         elif isinstance(command, Acknowledged):
             lane.acked = command.offset
         elif isinstance(command, Prove):
-            same = lane.source.has_digest(command.span, command.digest)
+            if isinstance(lane.source, FileSource):
+                same = self._files.proves(lane, command)
+            else:
+                same = lane.source.has_digest(command.span, command.digest)
             self._perform(lane, lane.sender.proved(same, time.monotonic(), random.random()))
         else:
             if isinstance(command, ListChain):
                 self._listing.add(command.incarnation)
             size = command.size if isinstance(command, Send) else 0
             self._in_flight += 1
-            self._jobs.put(Job(self._key(lane), command, lane.source, self._pace.timeout_seconds(size)))
-
-    def _key(self, lane: Lane) -> tuple[str, str]:
-        return lane.sender.origin.incarnation, lane.source.program
+            self._jobs.put(Job(lane.key, command, lane.source, self._pace.timeout_seconds(size)))
 
     def _lane(self, job: Job) -> Lane:
         key = job.key
@@ -241,7 +281,7 @@ class Ship:
                 return 0
         elif self._plan.once:
             left = [lane for lane in self._sources.own if not lane.sender.reached(lane.goal or 0)]
-            done = not left and not self._sources.waiting and self._adopter.done
+            done = not left and not self._sources.waiting and self._adopter.done and not self._files.pending
             if done and not self._adopter.kept:
                 self._log.say("INFO", "done")
                 return 0
@@ -252,7 +292,15 @@ class Ship:
 
     def _say_left(self, own: list[Lane]) -> None:
         """Why ``once`` failed."""
-        told = {"/".join(self._key(lane)): lane.sender.unacknowledged for lane in own[:LEFT_TOLD_MAX]}
+        told = {"/".join(lane.key): lane.sender.unacknowledged for lane in own[:LEFT_TOLD_MAX]}
         locked = [str(folder.path) for folder in self._sources.waiting]
         orphans = [*dict.fromkeys([*self._adopter.kept, *self._adopter.names])][:LEFT_TOLD_MAX]
         self._log.say("ERROR", "left", bytes=told, locked_by_others=locked, orphans=orphans)
+
+
+def _files_of(plan: Plan, sources: Sources, forget: Callable[[Lane], None]) -> Files:
+    """The files to follow: those of ``--follow``, and those that this very container's programs declare."""
+    own = [folder for folder in sources.given if folder.identity["host"] == sources.host]
+    patterns = [*plan.follow, *(pattern for folder in own for pattern in folder.files)]
+    service = plan.service or next((folder.identity["service"] for folder in own), SERVICE)
+    return Files(patterns, service, part(sources.host), sources, forget)

@@ -84,9 +84,13 @@ class Schedule(Generic[Key]):
         """Requests in a row that the collector did not answer, or refused as a whole."""
         return self._backoff.failures
 
+    def free(self, in_flight: int, now: float) -> bool:
+        """Whether one more request may go out now."""
+        return in_flight < (1 if self.failures else IN_FLIGHT_MAX) and now >= self.held_until
+
     def pick(self, wanting: Iterable[Key], in_flight: int, now: float) -> Key | None:
         """The next one to be served among those that want to be, or None: nobody, or not now."""
-        if in_flight >= (1 if self.failures else IN_FLIGHT_MAX) or now < self.held_until:
+        if not self.free(in_flight, now):
             return None
         key = min(wanting, key=lambda each: self._served.get(each, 0), default=None)
         if key is not None:

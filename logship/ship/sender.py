@@ -25,6 +25,8 @@ from logship.ship.states import OF_STREAM, SENDABLE, TABLE, Commands, Event, Inp
 from logship.ship.steps import Steps
 from logship.wire.replies import Answer
 
+_OF_CONTENT = frozenset({*SENDABLE, State.BETWEEN, State.CREATING})
+"""States in which it counts whether the source still has the content that its offsets are of."""
 _AT_REST = frozenset({State.CLAIMING, State.SENDING, State.BETWEEN, State.DRAINED})
 
 
@@ -125,7 +127,12 @@ class Sender(Steps):
         """Where the state follows from what the source holds."""
         held = self.held
         shrank = held.any and held.end < self.position
-        if self.state in SENDABLE:
+        if held.gone != self.gone and self.state in _OF_CONTENT:
+            if self.stream is None or self._unbegun:
+                self._lose_content(Input(0.0, 0.0))
+            else:
+                self.state = State.ASKING
+        elif self.state in SENDABLE:
             if shrank:
                 self.state = State.ASKING
             elif not held.room(self.position):
@@ -135,7 +142,7 @@ class Sender(Steps):
                     self._finish()
         elif self.state in (State.BETWEEN, State.CREATING):
             start = held.first(self.position)
-            if shrank:
+            if shrank and not self._unbegun:
                 self.state = State.ASKING
             elif start is not None:
                 self._next = next_link(self.origin, start, self.stream.path if self.stream else None, self._known)

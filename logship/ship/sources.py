@@ -15,6 +15,7 @@ from typing import Any
 from logship.ship.chain import Origin
 from logship.ship.discover import SpoolSource
 from logship.ship.folder import SpoolFolder
+from logship.ship.followed import FileSource
 from logship.ship.held import Held
 from logship.ship.instance import container_id, instance_name
 from logship.ship.lag import Age
@@ -33,7 +34,7 @@ _KINDS = {"haproxy": "haproxy", "serf": "serf", "supervisord": "supervisord", "s
 class Lane:
     """A source and its sender. ``acked`` is the offset to be noted for spool."""
 
-    source: SpoolSource
+    source: SpoolSource | FileSource
     sender: Sender
     acked: int | None = None
     goal: int | None = None
@@ -45,7 +46,17 @@ class Lane:
     @property
     def adopted(self) -> bool:
         """Whether it is of a folder that another incarnation left behind."""
-        return self.source.folder.adopted
+        return self.source.adopted
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from all others: the incarnation, or the file, and the program."""
+        return self.sender.origin.incarnation, self.source.program
+
+    @property
+    def folder(self) -> SpoolFolder | None:
+        """The spool folder it is of; None for a followed file."""
+        return self.source.folder if isinstance(self.source, SpoolSource) else None
 
 
 class Sources:
@@ -75,7 +86,7 @@ class Sources:
             self._look_at_folders()
         for lane in self.lanes.values():
             try:
-                held = lane.source.look(lane.source.folder in self._ended)
+                held = lane.source.look(lane.folder in self._ended)
             except OSError as error:
                 self._trouble("cannot look at", lane.source, error)
                 continue
@@ -124,7 +135,7 @@ class Sources:
     def drop(self, folder: SpoolFolder) -> None:
         """Forget an adopted folder of which no request is out."""
         for key, lane in [*self.lanes.items()]:
-            if lane.source.folder is folder:
+            if lane.folder is folder:
                 assert not lane.sender.out, key
                 lane.source.close()
                 del self.lanes[key]
@@ -203,14 +214,14 @@ class Sources:
         except OSError as error:
             self.once(f"cannot note the instance in {folder.path}: {error.strerror}")
 
-    def _trouble(self, what: str, source: SpoolSource, error: OSError) -> None:
-        self.once(f"{what} {source.folder.path / source.program}: {error.strerror}")
+    def _trouble(self, what: str, source: SpoolSource | FileSource, error: OSError) -> None:
+        self.once(f"{what} {source.name}: {error.strerror}")
 
 
 def _behind(lane: Lane, now: float) -> dict[str, Any]:
     """``since``: when the oldest byte was found that waits; with ``at_least`` it was there before this process was."""
-    sender, words = lane.sender, lane.source.folder.identity
-    found: dict[str, Any] = {"program": lane.source.program, "incarnation": words["incarnation"]}
+    sender = lane.sender
+    found: dict[str, Any] = {"program": lane.source.program, "incarnation": sender.origin.incarnation}
     known = lane.acked is not None or sender.state in (State.BETWEEN, State.CREATING, State.DRAINED)
     found["behind_bytes"] = sender.unacknowledged if known else None
     waiting = lane.age.waiting(sender.position) if found["behind_bytes"] else None

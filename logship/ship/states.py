@@ -61,6 +61,14 @@ class ListChain:
 
 
 @dataclass(frozen=True, slots=True)
+class ListFiles:
+    """Ask for all streams of files of a host's service."""
+
+    host: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Append bytes of the source from ``offset``, ``size`` of them or fewer; encoding and digest are the doer's."""
 

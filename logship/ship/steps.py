@@ -27,6 +27,7 @@ from logship.ship.states import (
 from logship.ship.stream import Stream
 from logship.spool.ranges import Span
 from logship.values import Loss, Source, StreamPath
+from logship.wire.fields import SOURCE_PATH_BYTES_MAX, percent_encode
 from logship.wire.requests import Create
 
 PARKED_SECONDS = 60.0
@@ -52,6 +53,9 @@ class Steps:
         self._next: Link | None = None
         self._loss: Loss | None = None
         self._bytes_max = 2**62
+        self.gone = 0  # of the source, when its present content was last known to be that of the stream
+        self._unbegun = False  # no stream has a byte of the source's present content, which was replaced
+        self._path: str | None = None  # of the source, as last told
         self._backoff = Backoff()
 
     # Granted a turn:
@@ -65,7 +69,9 @@ class Steps:
     def _send(self, given: Input) -> Commands:
         size = min(given.bytes_max, self._bytes_max, self.held.room(self.position))
         starts, size = self.held.starts_in(self.position, size)
-        return [Send(self._present.append(starts), self.position, size)]
+        path = self.held.path if self.held.path != self._path and told(self.held.path) else None
+        self._path = self.held.path
+        return [Send(self._present.append(starts, path), self.position, size)]
 
     def _record(self, _given: Input) -> Commands:
         assert self._loss is not None
@@ -92,6 +98,7 @@ class Steps:
             return []
         forgotten = self.position > 0
         self.stream, self.position, self.state = None, 0, State.BETWEEN
+        self.gone = self.held.gone
         text = f"{self.origin.program}: the collector knows nothing of it any more; what is held is sent anew"
         return [Acknowledged(0), *([Say("forgotten", text, trouble=True)] if forgotten else [])]
 
@@ -103,12 +110,14 @@ class Steps:
         self.position = stream.end
         if stream.fenced:
             return self._fence(given)
-        if held.any and held.end < stream.end:
+        if held.any and held.end < stream.end and not held.is_file:
             return self._distrust(given)
-        if answer.next_offset == 0:
+        if answer.next_offset == 0 and not (held.is_file and held.gone != self.gone):
             return self._trust(given)
         span = Span(stream.end - answer.tail_bytes, answer.tail_bytes)
-        if answer.tail_digest is None or not span.size or not held.holds(span):
+        if held.is_file and (answer.tail_digest is None or not span.size):
+            return self._distrust(given)
+        if answer.tail_digest is None or not span.size or not (held.is_file or held.holds(span)):
             return self._leave(given)
         self.state = State.PROVING
         return [Prove(span, answer.tail_digest)]
@@ -121,8 +130,10 @@ class Steps:
             self.state = State.SENDING if self._present.won else State.CLAIMING
         return [Acknowledged(self.position)]
 
-    def _distrust(self, _given: Input) -> Commands:
+    def _distrust(self, given: Input) -> Commands:
         """The source is not what is stored, or not any more."""
+        if self.held.is_file:
+            return self._lose_content(given)
         missing = self.position - self.held.end
         if missing > 0:
             self._resume, kind, how = self.held.end, "shorter", "length"
@@ -134,6 +145,24 @@ class Steps:
         stream = self._present
         self._lose(kind, stream.path, stream.end - stream.base, None, reason, how)
         return [Say("not what is stored", f"{stream.path}: {reason}", trouble=True)]
+
+    def _lose_content(self, _given: Input) -> Commands:
+        """The file has another content than before: that begins a stream of its own. What was seen and not read of
+        the former ones is lost to the byte; what was written after the last look at them nobody knows."""
+        stored = 0 if self._unbegun or self.stream is None else self.position
+        unread = max(0, self.held.gone - self.gone - stored)
+        path, offset = first_path(self.origin), 0
+        if self.stream is not None:
+            path, offset = self.stream.path, self.stream.end - self.stream.base
+        reason = "the file was emptied or replaced in place"
+        if unread:
+            reason += f"; {unread} bytes of it were seen and not read, what came after the last look is not known"
+        else:
+            reason += "; what was written to it after the last look is not known"
+        kind = f"replaced-{self.held.gone}" if self.held.gone else "replaced"
+        self.gone, self._unbegun, self._resume = self.held.gone, True, 0
+        self._lose(kind, path, offset, unread or None, reason, "looks at the file")
+        return [Say("file replaced", f"{path}: {reason}", trouble=unread > 0)]
 
     def _go(self, given: Input) -> Commands:
         """The record is there."""
@@ -270,6 +299,7 @@ class Steps:
     def _open(self, link: Link) -> None:
         """This is the present stream from now on."""
         self._known.add(link.path)
+        self._unbegun, self._path = False, None
         self.stream = Stream(link, f"ship-{self.origin.incarnation}")
 
     def _finish(self) -> None:
@@ -294,3 +324,10 @@ class Steps:
     def _leave_for(self, offset: int) -> None:
         """Close the stream; the next one goes on at this spool offset."""
         self._resume, self.state = offset, State.CLOSING
+
+
+def told(path: str | None) -> bool:
+    """Whether a path can travel: text, and short enough once it is escaped."""
+    if path is None or not path.isprintable():
+        return False
+    return len(percent_encode(path)) <= SOURCE_PATH_BYTES_MAX

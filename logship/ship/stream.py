@@ -54,11 +54,14 @@ class Stream:
         self.won = True
         return True
 
-    def append(self, starts: tuple[Start, ...]) -> Append:
-        """The next append; ``starts`` are at spool offsets."""
+    def append(self, starts: tuple[Start, ...], source_path: str | None = None) -> Append:
+        """The next append; ``starts`` are at spool offsets, ``source_path`` is where the source is now."""
         local = tuple(replace(start, offset=start.offset - self.base) for start in starts)
         offset = self.end - self.base
-        return Append(self.path, DEFAULT_CONTENT_TYPE, producer=self._producer(), expected_offset=offset, starts=local)
+        return Append(
+            self.path, DEFAULT_CONTENT_TYPE, producer=self._producer(), expected_offset=offset, starts=local,
+            source_path=source_path,
+        )  # fmt: skip
 
     def closing(self) -> Append:
         """The end of it."""

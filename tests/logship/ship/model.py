@@ -55,15 +55,17 @@ class ModelCollector:
         """Know nothing."""
         self.streams, self.losses = {}, {}
 
-    def listing(self, incarnation: str) -> bytes:
-        """``GET /v1/streams?source.incarnation=...``."""
+    def listing(self, incarnation: str = "", **wanted: str) -> bytes:
+        """``GET /v1/streams?source.incarnation=...``, or what else of the source is ``wanted``."""
+        if incarnation:
+            wanted["incarnation"] = incarnation
         lines = [
             {
                 "stream": path, "next_offset": len(kept.data), "first_offset": 0, "closed": kept.closed,
                 "retired": kept.retired, "source": kept.source,
             }
             for path, kept in sorted(self.streams.items())
-            if kept.source.get("incarnation") == incarnation
+            if all(kept.source.get(name) == value for name, value in wanted.items())
         ]  # fmt: skip
         return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 

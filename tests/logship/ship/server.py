@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl
 
 from logship import zstd
 from logship.ship.http_sink import Place
@@ -133,7 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _carry_out(self, headers: Headers, body: bytes) -> tuple[int, Pairs, bytes]:
         model, path = self.collector.model, self.path.removeprefix(PREFIX)
         if self.path.startswith("/v1/streams"):
-            return 200, [], model.listing(self.path.partition("source.incarnation=")[2])
+            wanted = parse_qsl(self.path.partition("?")[2])
+            return 200, [], model.listing(**{name.removeprefix("source."): value for name, value in wanted})
         if self.path == "/v1/losses":
             for line in body.splitlines():
                 loss = parse_loss(line)

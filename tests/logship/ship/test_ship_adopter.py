@@ -46,7 +46,8 @@ class Desk:
 
     def end(self) -> None:
         for lane in self.sources.lanes.values():
-            lane.source.folder.release()
+            if lane.folder is not None:
+                lane.folder.release()
 
 
 @pytest.fixture

@@ -1,0 +1,336 @@
+"""Run: the followed files: found by patterns, told apart by evidence, each with its sender among all lanes.
+
+A file that nobody knows yet waits until the collector has said which files of this host it knows. Files of one family
+(``x.log`` and what rotation made of it) are sent one after the other, the oldest first.
+
+A rotated file that is younger than the one that is written to is a copy (copytruncate). What it holds was shipped from
+the original, so it is left alone, until the original is found emptied: then the copy that holds what is stored goes on
+with the original's stream, and copies younger than that one, which nobody has read, are files of their own.
+
+Left to others: patterns (``globs``), evidence (``identity``), one file (``followed``), its streams (``sender``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from logship.ship.chain import Origin
+from logship.ship.filelock import lock
+from logship.ship.followed import FileSource, NoFile, OpenFile, has_digest, open_file
+from logship.ship.globs import Globs, Place
+from logship.ship.identity import PROGRAM, Evidence, Known, candidate, new_id
+from logship.ship.sender import Sender
+from logship.ship.sources import Lane, Sources
+from logship.ship.states import Prove, State
+from logship.spool.layout import stamp
+
+BUSY_SECONDS = 0.2
+IDLE_SECONDS = 1.0
+LIST_AGAIN_SECONDS = 1.0
+FILES_MAX = 1000
+"""So many files are followed, or wait to be; the others when one of these is over."""
+KEY = ("", PROGRAM)
+"""Of the job that asks for the list: no lane has it."""
+
+Key = tuple[int, int]
+"""Device and inode: exact while the file is open, since its inode is not given to another one then."""
+
+
+@dataclass(eq=False)
+class Found:
+    """A file that no stream is known of yet. ``copy``: it is taken for a copy; ``settled``: of what is stored."""
+
+    file: OpenFile
+    place: Place
+    fresh: bool = False
+    copy: bool = False
+    settled: bool = False
+
+
+class Files:
+    """All followed files. ``forget`` is told of lanes that are over."""
+
+    def __init__(
+        self, patterns: Sequence[str], service: str, host: str, sources: Sources, forget: Callable[[Lane], None]
+    ) -> None:
+        self.service = service
+        self.host = host
+        self.listing = False  # the list is asked for
+        self._sources = sources
+        self._forget = forget
+        self._globs = Globs(patterns, sources.once) if patterns else None
+        self._lanes: dict[Key, Lane] = {}
+        self._families: dict[Lane, str] = {}
+        self._found: dict[Key, Found] = {}
+        self._done: dict[Key, tuple[int, int]] = {}  # files that are over: size and time of change then
+        self._locks: dict[Key, socket.socket] = {}
+        self._own = _own_output()
+        self.patterns = tuple(dict.fromkeys(patterns))
+        self._look_at = 0.0
+        self._list_at = 0.0
+        self._looked = False
+
+    def wants_list(self, now: float) -> bool:
+        """Whether there are files of which nobody knows whether they have streams."""
+        return not self.listing and now >= self._list_at and self._waiting
+
+    def not_listed(self, now: float) -> None:
+        """The list did not come."""
+        self._list_at = now + LIST_AGAIN_SECONDS
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are files that were not looked at, or have no stream yet."""
+        if self._globs is None:
+            return False
+        return not self._looked or self._waiting or any(lane.goal is None for lane in self._lanes.values())
+
+    @property
+    def _waiting(self) -> bool:
+        return any(not found.copy for found in self._found.values())
+
+    def look(self, now: float, busy: bool) -> None:
+        """Find files. ``busy``: something grew lately."""
+        if self._globs is None:
+            return
+        for lane in self._lanes.values():
+            _source(lane).now = now
+        if now < self._look_at:
+            return
+        self._look_at = now + (BUSY_SECONDS if busy else IDLE_SECONDS)
+        self._clear()
+        self._scan()
+        self._looked = True
+
+    def listed(self, known: Mapping[str, Known], now_ns: int) -> None:
+        """The collector knows these files of this host."""
+        waiting = {key: found for key, found in self._found.items() if not found.copy}
+        taken = {lane.sender.origin.incarnation for lane in self._lanes.values()}
+        fitting: dict[Key, Known] = {}
+        for key, found in waiting.items():
+            fits = candidate(found.file.evidence, known, taken)
+            if fits is not None:
+                fitting[key] = fits
+                taken.add(fits.id)
+        originals = {
+            self._families[lane]: _source(lane).evidence for lane in self._lanes.values() if self._is_live(lane)
+        }
+        for key in fitting:
+            if not waiting[key].place.rotated:
+                originals[waiting[key].place.family] = waiting[key].file.evidence
+        for key, found in waiting.items():
+            fits = fitting.get(key)
+            original = originals.get(found.place.family)
+            if fits is None and found.place.rotated and not found.fresh and _younger(found.file.evidence, original):
+                found.copy = True
+                continue
+            if fits is None:
+                name = new_id(self.host, found.file.evidence, now_ns, {*taken, *known})
+                taken.add(name)
+                fits = Known(name, found.file.evidence)
+            del self._found[key]
+            self._follow(key, found, fits)
+
+    def proves(self, lane: Lane, command: Prove) -> bool | None:
+        """Whether the file of ``lane`` has the bytes that are stored, or a copy that was made before it was emptied."""
+        source = _source(lane)
+        if source.gone == lane.sender.gone:
+            same = source.has_digest(command.span, command.digest)
+            if same is not False:
+                self._settle(self._families[lane])
+                return same
+        self._scan()
+        copies = self._copies(lane)
+        for place, (key, found) in enumerate(copies):
+            with contextlib.suppress(OSError):
+                if has_digest(found.file, command.span, command.digest):
+                    self._release(copies[:place])
+                    self._go_on_with(lane, key, found)
+                    return True
+        self._release(copies)
+        return False
+
+    def doubt(self) -> None:
+        """The collector may not know any more what it was known to have."""
+        self._done.clear()
+
+    def turns(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """Those of ``lanes`` whose turn it may be: of each family the oldest that is not through."""
+        if not self._lanes:
+            return list(lanes)
+        first: dict[str, Lane] = {}
+        for lane in sorted(self._lanes.values(), key=lambda lane: lane.sender.origin.incarnation):
+            if not lane.sender.settled and lane.sender.state is not State.PARKED:
+                first.setdefault(self._families[lane], lane)
+        return [lane for lane in lanes if lane not in self._families or first.get(self._families[lane]) is lane]
+
+    # what there is
+
+    def _scan(self) -> None:
+        assert self._globs is not None
+        seen: dict[Key, Place] = {}
+        for place in self._globs.look():
+            try:
+                facts = os.stat(place.path)  # noqa: PTH116  # text paths, many, several times a second
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._sources.once(f"cannot look at {place.path}: {error.strerror}")
+                continue
+            key = facts.st_dev, facts.st_ino
+            if key not in seen or (seen[key].rotated and not place.rotated):
+                seen[key] = place
+            if self._is_new(key, facts, place):
+                self._open(place)
+        live = {place.family for place in seen.values() if not place.rotated}
+        for key, lane in self._lanes.items():
+            source, at = _source(lane), seen.get(key)
+            if at is not None:
+                source.path, self._families[lane] = at.path, at.family
+            source.named = at is not None and (not at.rotated or at.family not in live)
+        for key in [key for key, found in self._found.items() if key not in seen and found.copy]:
+            self._let_go(key)
+        self._done = {key: each for key, each in self._done.items() if key in seen}
+
+    def _is_new(self, key: Key, facts: os.stat_result, place: Place) -> bool:
+        if key in self._lanes or key in self._found or key in self._own:
+            return False
+        if not stat.S_ISREG(facts.st_mode):
+            self._sources.once(f"{place.path} is no regular file: not followed")
+            return False
+        if not facts.st_size or self._done.get(key) == (facts.st_size, facts.st_mtime_ns):
+            return False
+        if len(self._lanes) + len(self._found) >= FILES_MAX:
+            self._sources.once(f"{FILES_MAX} files are followed: {place.path}, and what comes after it, waits")
+            return False
+        return True
+
+    def _open(self, place: Place) -> None:
+        try:
+            file = open_file(place.path)
+        except FileNotFoundError:
+            return
+        except NoFile as error:
+            self._sources.once(f"{place.path} is not followed: {error}")
+            return
+        except OSError as error:
+            self._sources.once(f"cannot open {place.path}: {error.strerror}; tried again")
+            return
+        key = file.evidence.device, file.evidence.inode
+        if key in self._lanes or key in self._found:  # another file than a moment ago
+            file.close()
+            return
+        if file.evidence.birth is None:
+            self._sources.once(f"{place.path}: its file system knows no time of birth; device and inode must do")
+        if key not in self._locks:
+            try:
+                held = lock(file.evidence)
+            except OSError:
+                held = None
+            if held is None:
+                file.close()
+                self._sources.once(f"another shipper follows {place.path}; tried again")
+                return
+            self._locks[key] = held
+        self._found[key] = Found(file, place)
+
+    def _clear(self) -> None:
+        """Let go of files that are over, all of which is stored."""
+        for key, lane in [*self._lanes.items()]:
+            if not lane.sender.finished:
+                continue
+            source = _source(lane)
+            with contextlib.suppress(OSError):
+                facts = os.stat(source.path)  # noqa: PTH116
+                if (facts.st_dev, facts.st_ino) == key and facts.st_size == source.size:
+                    self._done[key] = facts.st_size, facts.st_mtime_ns
+            del self._lanes[key], self._families[lane], self._sources.lanes[lane.key]
+            source.close()
+            self._unlock(key)
+            self._forget(lane)
+
+    # which it is
+
+    def _follow(self, key: Key, found: Found, known: Known) -> None:
+        place, evidence = found.place, found.file.evidence
+        facts = (
+            ("host", self.host), ("kind", "plain"), ("path", place.path), *evidence.facts(),
+            ("created", stamp(time.time())),
+        )  # fmt: skip
+        origin = Origin(self.service, self.host, PROGRAM, known.id, facts)
+        source = FileSource(found.file, place.path)
+        lane = Lane(source, Sender(origin))
+        self._sources.lanes[lane.key] = lane
+        self._lanes[key], self._families[lane] = lane, place.family
+        lane.sender.listed(known.links, 0.0, 0.0)
+
+    def _is_live(self, lane: Lane) -> bool:
+        return os.path.realpath(_source(lane).path) == self._families[lane] and _source(lane).named
+
+    def _copies(self, lane: Lane) -> list[tuple[Key, Found]]:
+        """What may be a copy of the lane's file, the youngest first."""
+        family, evidence = self._families[lane], _source(lane).evidence
+        found = [
+            (key, each) for key, each in self._found.items()
+            if each.place.family == family and each.place.rotated and _younger(each.file.evidence, evidence)
+        ]  # fmt: skip
+        return sorted(found, key=lambda each: each[1].file.evidence.birth or 0, reverse=True)
+
+    def _settle(self, family: str) -> None:
+        """What is stored is what the original holds: so copies there are now hold nothing else."""
+        for found in self._found.values():
+            if found.copy and found.place.family == family:
+                found.settled = True
+
+    def _release(self, copies: Sequence[tuple[Key, Found]]) -> None:
+        """Nobody has read these: they are files of their own."""
+        for _, found in copies:
+            if not found.settled:
+                found.copy, found.fresh = False, True
+
+    def _go_on_with(self, lane: Lane, key: Key, found: Found) -> None:
+        """The lane's file was emptied, and its copy goes on in its place; the file itself is found anew."""
+        source = _source(lane)
+        del self._found[key]
+        for old in [old for old, each in self._lanes.items() if each is lane]:
+            del self._lanes[old]
+        self._lanes[key] = lane
+        source.go_on_with(found.file, found.place.path, lane.sender.gone).close()
+        self._look_at = 0.0
+
+    def _let_go(self, key: Key) -> None:
+        self._found.pop(key).file.close()
+        self._unlock(key)
+
+    def _unlock(self, key: Key) -> None:
+        held = self._locks.pop(key, None)
+        if held is not None:
+            held.close()
+
+
+def _source(lane: Lane) -> FileSource:
+    assert isinstance(lane.source, FileSource)
+    return lane.source
+
+
+def _younger(evidence: Evidence, other: Evidence | None) -> bool:
+    """Whether a file was certainly born after another one."""
+    if other is None or evidence.birth is None or other.birth is None:
+        return False
+    return evidence.birth > other.birth
+
+
+def _own_output() -> set[Key]:
+    """Where this process writes its own log: shipping that would never end."""
+    found = set()
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            facts = os.fstat(descriptor)
+            found.add((facts.st_dev, facts.st_ino))
+    return found

@@ -1,0 +1,245 @@
+"""``logship ship --follow`` as a real process: rotated, emptied, deleted files; every byte once, or told as lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from logship.cli import main
+from tests.logship.ship.server import CollectorServer
+from tests.logship.ship.spools import Shipper, until
+
+KILLS = int(os.environ.get("LOGSHIP_TEST_KILLS", "6"))
+FAST = ["--chunk-bytes-max", "65536", "--patience-seconds", "60"]
+
+
+@pytest.fixture
+def server() -> Iterator[CollectorServer]:
+    made = CollectorServer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def ship(server: CollectorServer, tmp_path: Path) -> Iterator[Callable[..., Shipper]]:
+    made: list[Shipper] = []
+
+    def start(*patterns: Path | str, once: bool = False) -> Shipper:
+        options = ["--follow", *map(str, patterns), *FAST, *(["--once"] if once else [])]
+        made.append(Shipper(server.url, options=options, log=tmp_path / "ship.json"))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.kill()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs" / "x.log"
+
+
+def streams(server: CollectorServer) -> list[bytes]:
+    """The contents of all streams, in the order in which the files were born and their streams made."""
+    with server.lock:
+        return [bytes(kept.data) for _, kept in sorted(server.model.streams.items())]
+
+
+def sources(server: CollectorServer) -> list[dict[str, object]]:
+    with server.lock:
+        return [kept.source for _, kept in sorted(server.model.streams.items())]
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def born_later() -> None:
+    """Files are told apart in the order of their birth, which the kernel counts in ticks of 4 to 10 ms."""
+    time.sleep(1.1)  # and streams are named by the second
+
+
+def test_a_file_is_shipped_as_it_grows_and_says_where_it_is(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    append(log, b"there before\n")
+    ship(log)
+    until(lambda: streams(server) == [b"there before\n"], "what was there is shipped")
+    append(log, b"no newline yet")
+    until(lambda: streams(server) == [b"there before\nno newline yet"], "an open line is shipped as it is")
+    source = sources(server)[0]
+    assert (source["path"], source["program"], source["service"]) == (str(log), "file", "host")
+    assert source["inode"] == str(log.stat().st_ino)
+
+
+def test_a_restarted_shipper_goes_on_where_the_stream_ends(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    append(log, b"one\n" * 5000)
+    assert ship(log, once=True).process.wait(120) == 0
+    append(log, b"two\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    assert streams(server) == [b"one\n" * 5000 + b"two\n"]
+    assert not server.model.losses
+
+
+def test_what_was_rotated_while_nobody_looked_is_shipped_once_and_in_order(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    append(log, b"first\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    append(log, b"more of the first\n")
+    for number, content in ((2, b"second\n"), (1, b"third\n")):
+        born_later()
+        for old in (2, 1):
+            path = log.with_name(f"x.log.{old}")
+            if path.exists():
+                path.rename(log.with_name(f"x.log.{old + 1}"))
+        log.rename(log.with_name("x.log.1"))
+        append(log, content)
+        assert number
+    assert ship(log, once=True).process.wait(120) == 0
+    assert streams(server) == [b"first\nmore of the first\n", b"second\n", b"third\n"]
+    assert not server.model.losses
+    assert ship(log, once=True).process.wait(120) == 0
+    assert len(streams(server)) == 3
+
+
+def test_a_file_that_was_emptied_begins_a_new_stream_and_says_that_something_may_be_lost(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    append(log, b"a long first content\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    log.write_bytes(b"short\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    assert streams(server) == [b"a long first content\n", b"short\n"]
+    assert sources(server)[1]["continues"]
+    assert [loss.bytes for loss in server.model.losses.values()] == [None]
+    log.write_bytes(b"other and longer than it was\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    assert streams(server)[2] == b"other and longer than it was\n"
+
+
+def test_a_copy_that_was_made_before_a_file_was_emptied_goes_on_with_its_stream(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    append(log, b"begun\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    append(log, b"written while nobody looked\n")
+    born_later()
+    shutil.copy(log, log.with_name("x.log.1"))
+    log.write_bytes(b"new\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    assert sorted(streams(server)) == [b"begun\nwritten while nobody looked\n", b"new\n"]
+    assert not server.model.losses
+    assert ship(log, once=True).process.wait(120) == 0
+    assert len(streams(server)) == 2, "the copy is not shipped again"
+
+
+def test_links_lead_to_one_file_and_what_is_no_file_is_left_alone(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    append(log, b"once\n")
+    log.with_name("hard.log").hardlink_to(log)
+    log.with_name("soft.log").symlink_to(log)
+    log.with_name("empty.log").touch()
+    os.mkfifo(log.with_name("fifo.log"))
+    log.with_name("folder.log").mkdir()
+    log.with_name("old.log.gz").write_bytes(b"\x1f\x8b")
+    assert ship(log.with_name("*.log*"), once=True).process.wait(120) == 0
+    assert streams(server) == [b"once\n"]
+
+
+def test_an_inode_that_is_used_again_is_another_file(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    append(log, b"the first file\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    log.unlink()
+    born_later()
+    append(log, b"the first file\nand another one\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    assert streams(server) == [b"the first file\n", b"the first file\nand another one\n"]
+
+
+def test_a_second_shipper_leaves_the_file_alone(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path, tmp_path: Path
+) -> None:
+    append(log, b"one\n")
+    first = ship(log)
+    until(lambda: streams(server) == [b"one\n"], "it is shipped")
+    second = ship(log)
+    until(lambda: "another shipper follows" in (tmp_path / "ship.json").read_text(), "the second one says so")
+    first.kill()
+    append(log, b"two\n")
+    until(lambda: streams(server) == [b"one\ntwo\n"], "the second one takes over")
+    second.kill()
+
+
+def joined(server: CollectorServer) -> bytes:
+    """All streams, in the order that the lines themselves say: each begins at a line."""
+    contents = [content for content in streams(server) if content]
+    return b"".join(sorted(contents, key=lambda content: int(bytes(content).split(b" ", 1)[0])))
+
+
+def test_every_byte_of_a_file_that_rotates_arrives_once_while_the_shipper_is_killed(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    enough = threading.Event()
+    written = bytearray()
+    rotations = 0
+
+    def write() -> None:
+        nonlocal rotations
+        sizes = random.Random(seed + 1)
+        while not enough.is_set():
+            with log.open("ab", buffering=0) as file:
+                until_at = time.monotonic() + 0.3
+                while time.monotonic() < until_at and not enough.is_set():
+                    line = b"%d %s\n" % (len(written), b"x" * sizes.randrange(2000))
+                    file.write(line)
+                    written.extend(line)
+                    time.sleep(0.003)
+                for number in range(rotations, 0, -1):
+                    log.with_name(f"x.log.{number}").rename(log.with_name(f"x.log.{number + 1}"))
+                log.rename(log.with_name("x.log.1"))
+                rotations += 1
+                late = b"%d late\n" % len(written)  # by a writer that has not opened its new file yet
+                file.write(late)
+                written.extend(late)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    for _ in range(KILLS):
+        process = ship(log)
+        time.sleep(chance.uniform(0.5, 2))
+        process.kill()
+    enough.set()
+    writer.join(60)
+    assert ship(log, once=True).process.wait(180) == 0
+    assert joined(server) == bytes(written)
+    assert not server.model.losses
+    print(f"{rotations} rotations, {len(written)} bytes, {len(streams(server))} streams")
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [(["--follow", "x.log"], "begins with /"), (["--follow", "/x.log", "--service", "A b"], "no service's name")],
+)
+def test_what_cannot_be_followed_is_refused_with_a_remedy(
+    words: list[str], cause: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ship", "--to", "http://127.0.0.1:1", *words], {}) == 2
+    assert cause in capsys.readouterr().err
