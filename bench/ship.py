@@ -74,11 +74,11 @@ def ways(mib: int) -> list[Way]:
     found = []
     for word, compressible in (("lines", True), ("noise", False)):
 
-        def some(streams: int, compressible: bool = compressible) -> Content:
+        def some(streams: int, unmeasured: int = 0, compressible: bool = compressible) -> Content:
             bodies = max(1, mib // streams // SEGMENT_BODIES) * SEGMENT_BODIES
-            return contents(bodies, compressible=compressible)
+            return contents(unmeasured + bodies, compressible=compressible)
 
-        two, four = some(CONNECTIONS), some(STREAMS)
+        two, four = some(CONNECTIONS), some(STREAMS, SEGMENT_BODIES)
         base = Way(f"plain copy, {word}", partial(copy, content=two))
         found.append(base)
         found.append(Way(f"ship to collect, {word}", partial(ship, content=four), base))
