@@ -25,6 +25,8 @@ SOCKET = "supervisor.sock"
 FIFOS = "fifo"
 SAID = "said"
 SPOOL = "spool"
+OWN_STREAMS = ("supervise", "supervisord")
+"""What PID 1 writes itself: events, and the log of supervisord."""
 
 F_SETPIPE_SZ = 1031
 SOCKET_PATH_MAX = 107
@@ -82,8 +84,8 @@ def make_spool(spool_dir: Path, service: str, host: str, programs: Sequence[str]
         fresh.mkdir(mode=0o755, parents=True)
         lock = move_up(os.open(fresh / layout.ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), least)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for program in programs:
-            (fresh / program).mkdir(mode=0o755)
+        for stream in (*programs, *OWN_STREAMS):
+            (fresh / stream).mkdir(mode=0o755)
         identity: dict[str, Any] = {
             "v": layout.FORMAT_VERSION,
             "incarnation": name,
