@@ -42,7 +42,8 @@ def main(plan_path: Path) -> int:
     declaration = values.Declaration(plan["service"], programs, plan["stop_seconds"], plan["snapshot_seconds"])
     run_dir, least, host = Path(plan["run_dir"]), int(plan["minfds"]), socket.gethostname()
 
-    spool, _lock = folders.make_spool(Path(plan["spool_dir"]), plan["service"], host, list(entries), least)
+    files = [pattern for program in programs for pattern in program.files]
+    spool, _lock = folders.make_spool(Path(plan["spool_dir"]), plan["service"], host, list(entries), least, files)
     folders.link_spool(run_dir, spool)
     teller = telling.Teller(plan["service"], host, spool, run_dir, least)
     fifos: dict[str, int] = {}

@@ -68,6 +68,7 @@ _PROGRAM: Keys = {
     "after": (shapes.list_of(shapes.word, "names of programs"), ()),
     "essential": (shapes.boolean, False),
     "capture": (shapes.boolean, True),
+    "files": (shapes.list_of(shapes.absolute_path, "absolute paths"), ()),
     "pipe_bytes": (shapes.whole(4096, 1048576), 65536),
 }
 _READY_KINDS: Mapping[str, shapes.Shape] = {

@@ -71,8 +71,12 @@ def move_up(descriptor: int, least: int) -> int:
         os.close(descriptor)
 
 
-def make_spool(spool_dir: Path, service: str, host: str, programs: Sequence[str], least: int) -> tuple[Path, int]:
+def make_spool(
+    spool_dir: Path, service: str, host: str, programs: Sequence[str], least: int, files: Sequence[str] = ()
+) -> tuple[Path, int]:
     """The spool folder of this incarnation and the descriptor that holds its ``alive`` lock. Raises Fault.
+
+    ``files`` are the patterns of what the programs write themselves: ship reads them there.
 
     Made under another name, locked, its identity made durable, then renamed: whoever finds a folder under its final
     name finds it locked by a living PID 1, or whole and left behind.
@@ -93,6 +97,7 @@ def make_spool(spool_dir: Path, service: str, host: str, programs: Sequence[str]
             "host": host,
             "created": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "programs": list(programs),
+            "files": list(files),
         }
         replace_file(fresh / layout.IDENTITY, (json.dumps(identity) + "\n").encode())
         _sync(fresh / layout.IDENTITY)

@@ -65,6 +65,7 @@ class Program:
     essential: bool = False
     capture: bool = True
     pipe_bytes: int = 65536
+    files: tuple[str, ...] = ()
     ready: Ready = Ready()
     restart: Restart = Restart()
     stop: Stop = Stop()
@@ -97,7 +98,7 @@ def program_from(entry: dict[str, Any]) -> Program:
     """The program that ``program_entry`` wrote, after a way through JSON."""
     names = {item.name for item in fields(Program)}
     values = {key: value for key, value in entry.items() if key in names}
-    for key in ("command", "env_files", "after"):
+    for key in ("command", "env_files", "after", "files"):
         values[key] = tuple(values[key])
     for key in ("environment", "limits"):
         values[key] = tuple(values[key].items())

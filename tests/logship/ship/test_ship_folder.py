@@ -197,3 +197,13 @@ def test_the_instance_is_noted_for_whoever_comes_after(spool: Spool) -> None:
     for bad in ("", "[]", '{"instance": "../x", "container": "a"}', '{"instance": 2, "container": "a"}'):
         (spool.path / "instance").write_text(bad)
         assert folder.instance() is None, bad
+
+
+def test_the_files_that_programs_declare_are_read_where_pid_1_notes_them(tmp_path: Path) -> None:
+    path, lock = make_spool(tmp_path, "webapp", "3f2a9c", ["web"], 3, ["/var/log/x.log"])
+    assert SpoolFolder(path).files == ("/var/log/x.log",)
+    os.close(lock)
+
+
+def test_an_identity_of_an_earlier_version_declares_no_files(spool: Spool) -> None:
+    assert SpoolFolder(spool.path).files == ()

@@ -35,6 +35,7 @@ limits = { nofile = 65536, core = 0, memlock = "unlimited" }
 after = ["spool"]
 essential = true
 pipe_bytes = 1048576
+files = ["/var/log/webapp/*.log"]
 ready = { http = "http://127.0.0.1:3000/health", status = 204, interval_seconds = 0.5, timeout_seconds = 2 }
 restart = { tries = 3, backoff_seconds = 2, backoff_seconds_max = 10, start_seconds = 4 }
 stop = { signal = "INT", seconds = 9, group = false }
@@ -84,6 +85,7 @@ def test_every_key_is_read() -> None:
         after=("spool",),
         essential=True,
         pipe_bytes=1048576,
+        files=("/var/log/webapp/*.log",),
         ready=Ready("http", "http://127.0.0.1:3000/health", (), 204, 0.5, 2.0, 30.0),
         restart=Restart(3, 2.0, 10.0, 4),
         stop=Stop("INT", 9, False),
@@ -168,6 +170,8 @@ def test_what_is_missing_is_told_where_it_belongs() -> None:
         ("limits = { nofile = -1 }", "'program.a.limits' nofile is -1"),
         ('after = "b"', "'program.a.after' is a string"),
         ('essential = "yes"', "'program.a.essential' is a string"),
+        ('files = "/var/log/x.log"', "'program.a.files' is a string"),
+        ('files = ["/var/log/x.log", "x.log"]', "'program.a.files' item 2 is 'x.log'"),
         ("pipe_bytes = 4095", "'program.a.pipe_bytes' is 4095"),
         ("pipe_bytes = 1048577", "'program.a.pipe_bytes' is 1048577"),
         ("pipe_bytes = 65536.0", "'program.a.pipe_bytes' is a float"),
