@@ -18,6 +18,8 @@ import fcntl
 import os
 import termios
 
+from logship.spool import latest
+from logship.spool.layout import segment_name
 from logship.spool.ranges import Span
 from logship.spool.segment import ActiveSegment
 from logship.spool.sink import Sink
@@ -54,6 +56,7 @@ class Drain:
         self._retry_at = 0.0
         self._retry_seconds = RETRY_SECONDS
         self._stored_bytes = 0  # since storing began again
+        self._latest = -1  # the segment that the link says
 
     @property
     def end(self) -> int:
@@ -125,6 +128,9 @@ class Drain:
             stream.cut(self._unplaced)
             self._unplaced = 0
         target, room = stream.ready()
+        if stream.offset != self._latest:
+            self._latest = stream.offset
+            latest.point(stream.folder, segment_name(stream.offset))
         count = min(room, TURN_BYTES)
         moved = os.splice(self.pipe, target, count, offset_dst=stream.size, flags=os.SPLICE_F_NONBLOCK)
         stream.size += moved

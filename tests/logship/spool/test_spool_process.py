@@ -110,6 +110,22 @@ def test_a_line_of_twenty_megabytes_and_one_without_an_end_are_kept(bench: Spool
     os.close(program)
 
 
+def ends_with(bench: SpoolBench, end: bytes) -> bool:
+    return bench.stored("web").endswith(end)
+
+
+def test_a_link_leads_to_the_newest_segment(bench: SpoolBench) -> None:
+    bench.options = ["--segment-bytes", "4096"]
+    program = bench.fifo("web")
+    bench.start()
+    for number in range(3):
+        os.write(program, b"%d" % number * 4096)
+        until(partial(ends_with, bench, b"%d" % number), "it is stored")
+        latest = bench.spool / "web" / "latest"
+        assert latest.read_bytes() == b"%d" % number * 4096
+        assert latest.readlink().name == f"{number * 4096:020}"
+
+
 def test_what_waits_in_the_pipes_is_taken_at_sigterm_and_at_the_next_start(bench: SpoolBench) -> None:
     early = bench.fifo("web")
     os.write(early, b"before spool\n")
