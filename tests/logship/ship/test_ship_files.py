@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ import pytest
 
 from logship.cli import main
 from tests.logship.ship.server import CollectorServer
-from tests.logship.ship.spools import Shipper, until
+from tests.logship.ship.spools import Shipper, Spool, until
 
 KILLS = int(os.environ.get("LOGSHIP_TEST_KILLS", "6"))
 FAST = ["--chunk-bytes-max", "65536", "--patience-seconds", "60"]
@@ -266,6 +268,22 @@ def test_copies_of_a_file_that_is_emptied_again_and_again_are_not_shipped_beside
     told = list(server.model.losses.values())
     print(f"{missing} bytes are missing, {len(told)} records")
     assert not missing or told
+
+
+def test_the_files_that_a_container_declares_are_followed_by_its_ship(
+    server: CollectorServer, log: Path, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path / "spools", host=socket.gethostname())
+    identity = spool.path / "identity.json"
+    identity.write_text(json.dumps({**json.loads(identity.read_text()), "files": [str(log.with_name("*.log"))]}))
+    append(log, b"own file\n")
+    spool.write("web", b"output\n")
+    assert Shipper(server.url, spool.path, options=["--once"]).process.wait(120) == 0
+    assert sorted(streams(server)) == [b"output\n", b"own file\n"]
+    assert {(source["service"], source["program"]) for source in sources(server)} == {
+        ("webapp", "file"), ("webapp", "web")
+    }  # fmt: skip
+    spool.end()
 
 
 @pytest.mark.parametrize(
