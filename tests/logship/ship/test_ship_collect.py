@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import socket
@@ -141,6 +142,24 @@ def test_orphans_arrive_once_and_are_gone_while_adopters_and_the_collector_are_k
     print(f"{turn} kills, {sum(map(len, left.values()))} bytes")
     for home in homes:
         home.end()
+
+
+def test_a_followed_file_is_found_again_by_what_the_collector_knows_of_it(collector: Collector, tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_bytes(b"one\n")
+    collector.start()
+    options = ["--follow", str(log), "--service", "shop"]
+    assert Shipper(collector.url, options=[*options, "--once"]).process.wait(120) == 0
+    collector.kill()
+    collector.start()
+    with log.open("ab") as file:
+        file.write(b"two\n")
+    log.rename(tmp_path / "x.log.1")
+    assert Shipper(collector.url, options=[*options, "--once"]).process.wait(120) == 0
+    with urllib.request.urlopen(f"{collector.url}/v1/streams?source.program=file", timeout=60) as reply:
+        found = [json.loads(line) for line in reply.read().splitlines()]
+    assert [(each["next_offset"], each["source"]["path"]) for each in found] == [(8, f"{log}.1")]
+    assert found[0]["stream"].startswith("shop/")
 
 
 def test_a_shipper_outlives_a_collector_that_comes_later(collector: Collector, tmp_path: Path) -> None:
