@@ -38,13 +38,13 @@ CORES = {
     ],
     "logship/ship": [
         "adoption", "backoff", "chain", "held", "http1", "identity", "lag", "outcome", "schedule", "sender", "states",
-        "steps", "stream", "tailer",
+        "standing", "steps", "stream", "tailer",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": ["columns", "losses", "output", "sources"],
     "logship/view": [
-        "blocks", "items", "ledger", "lines", "losses", "merge", "moment", "newest", "query", "records", "select",
-        "shown", "sought", "when",
+        "blocks", "items", "ledger", "lines", "losses", "merge", "moment", "newest", "query", "recent", "records",
+        "reports", "select", "shown", "sought", "standing", "when",
     ],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip

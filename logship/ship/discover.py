@@ -74,7 +74,7 @@ class SpoolSource:
         losses_known = self.folder.losses_of(self.program)
         if ended and losses_known:  # an orphan over its budget may have no segment left to tell where it ended
             end = max(end, *(span.end for span, _ in losses_known))
-        # Of one that has ended nothing is an answer, too: a crash of the host may have left nothing of what was shipped.
+        # Of one that has ended nothing is an answer, too: a crash of the host may have left nothing of what was sent.
         known = end > 0 or bool(found) or ended
         return Held(spans, end, known, ended, self._read_starts(), losses_known)
 

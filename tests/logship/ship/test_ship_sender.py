@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from logship.ship.outcome import Outcome, outcome
+from logship.ship.standing import Standing
 from logship.ship.states import TABLE, Event, ListChain, Record, Send, State
 from logship.ship.steps import Steps
 from logship.spool.ranges import Span
@@ -31,7 +32,8 @@ def test_every_event_has_an_action_in_every_state() -> None:
 
 def test_every_action_of_the_table_exists_and_every_step_is_in_it() -> None:
     named = {f"_{action}" for row in TABLE.values() for action in row.values()} - {"_-", "_!"}
-    steps = {name for name in vars(Steps) if re.fullmatch(r"_[a-z]+", name) and callable(vars(Steps)[name])}
+    found = {**vars(Standing), **vars(Steps)}
+    steps = {name for name in found if re.fullmatch(r"_[a-z]+", name) and callable(found[name])}
     assert named <= steps
     inner = {"_again", "_finish", "_left", "_lose", "_open", "_parked"}  # steps within steps
     assert steps - named == inner
