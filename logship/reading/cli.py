@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from logship import config
 from logship.commands import Command
 from logship.errors import USAGE, Fault
-from logship.reading import losses
+from logship.reading import losses, sources
 from logship.reading.client import Client, Lost, Record
 from logship.reading.output import Form, Output
 from logship.reading.run import Reading
-from logship.reading.sources import table
 from logship.values import Invalid
 from logship.view.when import parse_moment
 
@@ -169,20 +168,31 @@ def _all(client: Client, path: str, asked: list[tuple[str, str]]) -> list[Record
 
 def _configure_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-o", "--output", choices=["table", "json"], default="table", help="a table, or a record a line"
+        "targets", nargs="*", metavar="TARGET", help="all, webapp, webapp/2, ha:haproxy, a stream's path; default all"
+    )
+    parser.add_argument("--streams", action="store_true", help="a row a stream, instead of a row a program")
+    parser.add_argument(
+        "-o", "--output", choices=["table", "json"], default="table", help="a table, or a record a stream"
     )
     config.add_options(parser, "url")
-    parser.epilog = _STATUS
+    parser.epilog = (
+        "LINES are those kept; RATE is of the last 5 minutes; LAG is what the source holds and the collector does not, "
+        "as its shipper said in the last 75 s; SURVIVES is how long the collector may be away at that rate until a "
+        "budget of the spool is full. What cannot be known is ?, and a note on standard error says why. " + _STATUS
+    )
 
 
 def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     client = Client(config.load(options, environment).url)
-    records = _all(client, "/api/sources", [])
+    asked = [("q", target) for target in options.targets] + [("lines", "1")]
+    records = _all(client, "/api/sources", asked)
     if options.output == "json":
         for record in records:
             print(json.dumps(record, separators=(",", ":")))
     elif records:
-        print("\n".join(table(records, datetime.now(UTC))))
+        print("\n".join(sources.table(records, datetime.now(UTC), streams=options.streams)), flush=True)
+        for note in sources.notes(records):
+            print(f"? {note}", file=sys.stderr)
     else:
         print("no stream yet", file=sys.stderr)
     sys.stdout.flush()

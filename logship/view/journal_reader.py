@@ -21,12 +21,13 @@ from logship.collect.state import State, load
 from logship.collect.stream import StreamState
 from logship.values import Invalid, Loss
 from logship.view.blocks import Block, SegmentBlocks
+from logship.view.bodies import Bodies
+from logship.view.recent import Recent
 from logship.view.segments import Gone, NoStore, Segments, segment_of
 from logship.view.select import Identity, identify
 
 DECODED_BYTES_MAX = 1 << 30
 """Only a bound for what a checksum vouches for; intake had its own."""
-CACHE_BYTES_MAX = 32 * 1024 * 1024
 CACHED_BLOCKS_MAX = 64
 
 
@@ -63,9 +64,11 @@ class Journal:
         self._state: State | None = None
         self._picture: Picture | None = None
         self._first: tuple[int, State] | None = None
+        self._indexing: dict[int, threading.Lock] = {}  # by segment
+        self._walking: tuple[SegmentBlocks, int, int] | None = None
         self._frames: OrderedDict[tuple[int, int], list[Frame]] = OrderedDict()
-        self._bodies: OrderedDict[int, bytes] = OrderedDict()
-        self._bodies_bytes = 0
+        self._bodies = Bodies()
+        self.recent = Recent(0)
 
     # What there is.
 
@@ -83,6 +86,14 @@ class Journal:
             if self._picture is None or end > self._picture.end:
                 self._picture = self._advance(end)
             return self._picture
+
+    def share(self) -> float | None:
+        """How much of what ``picture`` has to read is read, from 0.0 to 1.0; None while it reads nothing."""
+        walking = self._walking
+        if walking is None:
+            return None
+        blocks, start, end = walking
+        return min(1.0, max(0, blocks.end - start) / max(1, end - start))
 
     def first_offset(self, stream: StreamState) -> int:
         """The first byte of the stream that is still kept: its end when the oldest segment kept began."""
@@ -118,10 +129,14 @@ class Journal:
                 self._blocks = {
                     lsn: blocks for lsn, blocks in self._blocks.items() if lsn in kept or lsn == segment_lsn
                 }
+                self._indexing = {lsn: lock for lsn, lock in self._indexing.items() if lsn in self._blocks}
             # The newest segment is indexed by `_advance` alone, which follows the state with it.
-            if self._picture is None or segment_lsn != max(self._blocks):
-                self._index(found, end, None)
-            return found
+            if self._picture is not None and segment_lsn == max(self._blocks):
+                return found
+            lock = self._indexing.setdefault(segment_lsn, threading.Lock())
+        with lock:  # its own: who asks for the present does not wait for who searches the past
+            self._index(found, end, None)
+        return found
 
     # What is in it.
 
@@ -162,11 +177,9 @@ class Journal:
         """The bytes that a frame adds to its stream. Raises Gone and Damage."""
         if not frame.entry.length:
             return b""
-        with self._lock:
-            found = self._bodies.get(frame.lsn)
-            if found is not None:
-                self._bodies.move_to_end(frame.lsn)
-                return found
+        held = self._bodies.get(frame.lsn)
+        if held is not None:
+            return held
         segment_lsn = segment_of(self._segments.listed(), frame.lsn)
         if segment_lsn is None:
             raise Gone(f"the segment with LSN {frame.lsn} was deleted")
@@ -176,18 +189,18 @@ class Journal:
         decoded = zstd.decode(body, DECODED_BYTES_MAX) if frame.flags & ZSTD else body
         if isinstance(decoded, Invalid) or len(decoded) != frame.entry.length:
             raise Damage(f"the journal at LSN {frame.lsn}: the body does not decode to what the frame says")
-        self._keep(frame.lsn, decoded)
+        self._bodies.keep(frame.lsn, decoded)
         return decoded
 
-    def _keep(self, lsn: int, decoded: bytes) -> None:
-        with self._lock:
-            if lsn in self._bodies or len(decoded) > CACHE_BYTES_MAX // 4:
-                return
-            self._bodies[lsn] = decoded
-            self._bodies_bytes += len(decoded)
-            while self._bodies_bytes > CACHE_BYTES_MAX:
-                _, oldest = self._bodies.popitem(last=False)
-                self._bodies_bytes -= len(oldest)
+    def walk(self, segment_lsn: int, start: int, end: int) -> Iterator[Frame]:
+        """The frames of a segment between two LSNs, where ``start`` is that of one. Raises Gone and Damage."""
+        reader = self._segments.reader(segment_lsn)
+        while start < end:
+            frame = frame_at(reader.read, start, end)
+            if isinstance(frame, Invalid):
+                raise Damage(f"the journal at LSN {start}: {frame.reason}")
+            yield frame
+            start = frame.end
 
     # Going on.
 
@@ -200,6 +213,7 @@ class Journal:
                     raise NoStore("the journal has no segment yet")
                 self._state = self._checkpoint(last, end)
                 self._blocks = {last: SegmentBlocks(last)}
+                self.recent = Recent(self.began_ms(last) or 0)
             newest = max(self._blocks)
             position = self._blocks[newest].end
             for segment_lsn in [lsn for lsn in listed if newest <= lsn < end]:
@@ -222,22 +236,21 @@ class Journal:
     def _index(self, blocks: SegmentBlocks, end: int, state: State | None) -> None:
         if blocks.fault is not None or blocks.end >= end:
             return
-        for frame in self._walk(blocks, end):
-            blocks.add(frame)
-            if state is not None and frame.kind is not Kind.CHECKPOINT:
-                state.apply(frame, self.body_of_losses(frame))
-
-    def _walk(self, blocks: SegmentBlocks, end: int) -> Iterator[Frame]:
-        segments = self._segments.listed()
-        following = [lsn for lsn in segments if lsn > blocks.lsn]
+        following = [lsn for lsn in self._segments.listed() if lsn > blocks.lsn]
         end = min([end, *following[:1]])
-        reader = self._segments.reader(blocks.lsn)
-        while blocks.end < end:
-            frame = frame_at(reader.read, blocks.end, end)
-            if isinstance(frame, Invalid):
-                blocks.fault = f"the journal at LSN {blocks.end}: {frame.reason}"
-                return
-            yield frame
+        if state is not None:
+            self._walking = blocks, blocks.end, end
+        try:
+            for frame in self.walk(blocks.lsn, blocks.end, end):
+                blocks.add(frame)
+                if state is not None and frame.kind is not Kind.CHECKPOINT:
+                    state.apply(frame, self.body_of_losses(frame))
+                    self.recent.add(frame.entry.stream, frame.entry.time_ms, frame.entry.length)
+        except Damage as damage:
+            blocks.fault = str(damage)
+        finally:
+            if state is not None:
+                self._walking = None
 
     def body_of_losses(self, frame: Frame) -> bytes:
         """What ``State.apply`` wants besides a frame."""
@@ -260,4 +273,3 @@ class Journal:
         self._blocks, self._state, self._picture, self._first = {}, None, None, None
         self._frames.clear()
         self._bodies.clear()
-        self._bodies_bytes = 0

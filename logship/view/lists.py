@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -16,8 +18,9 @@ from logship.collect.stream import StreamState
 from logship.view.answers import NDJSON, Refused, ndjson
 from logship.view.api import Api
 from logship.view.ledger import ledger, whose
-from logship.view.query import LOSSES_PARAMETERS
+from logship.view.query import LOSSES_PARAMETERS, ON
 from logship.view.select import unknown
+from logship.view.sources import SourceRecords
 
 
 class Lists:
@@ -26,6 +29,7 @@ class Lists:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._journal = api.journal
+        self._records = SourceRecords(api.history)
 
     async def streams(self, request: Request) -> Response:
         """The list of streams, as the collector answers it."""
@@ -63,33 +67,19 @@ class Lists:
 
         return Response(await self._api.do(read), media_type=NDJSON)
 
-    async def sources(self, _: Request) -> Response:
+    async def sources(self, request: Request) -> Response:
         """What is known of each stream, for people."""
-        return Response(ndjson(await self._api.do(self.source_records)), media_type=NDJSON)
+        asked = self._api.asked(request, besides=("lines",), known=("q",))
+        lines = request.query_params.get("lines", "") in ON
+        picture = await self._api.checked_picture(asked)
+        now_ms = time.time_ns() // 1_000_000
+        make = partial(self._records.records, picture, asked.wanted.targets, now_ms, lines)
+        return Response(await self._api.do(lambda: ndjson(make())), media_type=NDJSON)
 
     async def health(self, _: Request) -> Response:
         """Whether there is a journal to read."""
         picture = await self._api.do(self._journal.picture)
         return JSONResponse({"ok": True, "cursor": str(picture.end), "streams": len(picture.streams)})
-
-    def source_records(self) -> list[dict[str, Any]]:
-        """A record a stream, sorted by place and program."""
-        picture = self._journal.picture()
-        lost: dict[str | None, list[Any]] = {}
-        for _, loss in picture.losses:
-            lost.setdefault(loss.stream, []).append(loss)
-        found = []
-        for path, stream in picture.streams.items():
-            identity = picture.identities[path]
-            mine = lost.get(path, [])
-            listing = self._listing(stream)
-            found.append({
-                "source": identity.label, "place": identity.place, "program": identity.program, "kind": identity.kind,
-                "stream": path, "bytes": stream.next_offset, "kept_bytes": stream.next_offset - listing["first_offset"],
-                "last_append": listing["last_append"], "closed": stream.closed, "retired": stream.retired,
-                "losses": len(mine), "lost_bytes": sum(loss.bytes or 0 for loss in mine),
-            })  # fmt: skip
-        return sorted(found, key=lambda one: (one["place"], one["program"] or "", one["stream"]))
 
     def _listing(self, stream: StreamState) -> dict[str, Any]:
         return stream.listing(self._journal.first_offset(stream))

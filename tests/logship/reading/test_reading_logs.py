@@ -1,4 +1,4 @@
-"""``logship logs`` and ``logship sources``, as people and scripts run them, against a real viewer."""
+"""``logship logs``, as people and scripts run it, against a real viewer."""
 
 from __future__ import annotations
 
@@ -185,18 +185,3 @@ def test_a_reader_of_the_pipe_may_go_away(shelf: Shelf, viewer: Viewer) -> None:
         ["bash", "-c", command], cwd=TREE, env=environment(), capture_output=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert (found.returncode, found.stdout, found.stderr) == (141, b"line\n", b"")
-
-
-def test_sources_are_a_row_a_stream(shelf: Shelf, viewer: Viewer) -> None:
-    assert b"no stream yet" in logs(viewer, command="sources").stderr
-    shelf.append("web/1/app/i", b"x" * 2047 + b"\n", closes=True)
-    shelf.append("ha/1/haproxy/i", b"x\n")
-    shelf.lose(Loss("x", "web/1/app/i", 4, 1024))
-    head, ha, web = logs(viewer, command="sources").stdout.decode().splitlines()
-    assert head.split() == ["SOURCE", "KIND", "BYTES", "KEPT", "LAST", "APPEND", "STATE", "LOSSES", "STREAM"]
-    assert ha.split()[:4] == ["ha/1:haproxy", "haproxy", "2", "B"]
-    assert [*web.split()[:4], *web.split()[-5:]] == [
-        "web/1:app", "plain", "2.0", "KiB", "closed", "1", "(1.0", "KiB)", "web/1/app/i",
-    ]  # fmt: skip
-    records = [json.loads(line) for line in logs(viewer, "-o", "json", command="sources").stdout.splitlines()]
-    assert [record["bytes"] for record in records] == [2, 2048]

@@ -1,0 +1,86 @@
+"""Run: how many lines of each stream are kept: newlines, counted a segment at a time, each segment once.
+
+Counting reads every body, so it is done only when somebody asks, for as long as he may wait, newest segments first;
+whoever asks again goes on where it stopped. Left to others: the bytes (``journal_reader``).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from logship.collect.journal import Kind
+from logship.collect.stream import StreamState
+from logship.view.journal_reader import Damage, Journal, Picture
+from logship.view.segments import Gone, segment_of
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Newlines by stream up to LSN ``upto``; ``created`` is where a stream of that path begins anew in here."""
+
+    upto: int
+    lines: dict[str, int] = field(default_factory=dict)
+    created: dict[str, int] = field(default_factory=dict)
+    damaged: bool = False
+
+
+class LineCounts:
+    """The counts; for any thread."""
+
+    def __init__(self, journal: Journal, clock: Callable[[], float] = time.monotonic) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._segments: dict[int, _Segment] = {}
+
+    def count(self, picture: Picture, seconds: float) -> float:
+        """Go on counting for about so long; the share of the journal that is counted, from 0.0 to 1.0."""
+        with self._lock:
+            kept = [lsn for lsn in self._journal.segments() if lsn < picture.end]
+            self._segments = {lsn: held for lsn, held in self._segments.items() if lsn in kept}
+            deadline = self._clock() + seconds
+            done = 0
+            for number in range(len(kept) - 1, -1, -1):
+                end = kept[number + 1] if number + 1 < len(kept) else picture.end
+                held = self._segments.setdefault(kept[number], _Segment(kept[number]))
+                self._count(held, kept[number], end, deadline)
+                done += held.upto - kept[number]
+            total = picture.end - kept[0] if kept else 0
+            return 1.0 if done >= total else done / total
+
+    def lines(self, stream: StreamState) -> int | None:
+        """How many newlines of a stream are kept, when all is counted; None where damage hides some."""
+        with self._lock:
+            segments = sorted(self._segments)
+            first = segment_of(segments, stream.created_lsn)
+            found = 0
+            for lsn in segments:
+                held = self._segments[lsn]
+                if first is not None and lsn < first:
+                    continue
+                if held.damaged:
+                    return None
+                found += held.lines.get(stream.path, 0)
+            return found
+
+    def _count(self, held: _Segment, segment_lsn: int, end: int, deadline: float) -> None:
+        if held.upto >= end:
+            return
+        try:
+            for frame in self._journal.walk(segment_lsn, held.upto, end):
+                path = frame.entry.stream
+                if frame.kind is Kind.CREATE:
+                    held.lines[path] = 0
+                if frame.kind in (Kind.CREATE, Kind.APPEND, Kind.CLOSE) and frame.entry.length:
+                    found = self._journal.body(frame).count(b"\n")
+                    held.lines[path] = held.lines.get(path, 0) + found
+                held.upto = frame.end
+                if self._clock() > deadline:
+                    return
+        except Gone:
+            held.upto = end  # deleted meanwhile: nothing of it is kept
+        except Damage:
+            held.damaged, held.upto = True, end
