@@ -168,7 +168,9 @@ class Life:
 
     def _window(self, verdict: Verdict) -> Window:
         place = verdict.place if verdict.place is not None else self.position
-        base, path = next(((base, path) for base, path in reversed(self.links) if base <= place), self.links[0])
+        # Without any of its lines (the collector lost them, or the counters came first) it has the name it would have.
+        first = self.links[0] if self.links else (0, f"{self.service}/{self.instance}/haproxy/{self.incarnation}")
+        base, path = next(((base, path) for base, path in reversed(self.links) if base <= place), first)
         torn, hole_bytes = 0, None
         if verdict.verdict == LOST or verdict.unknown:
             torn, self.torn = min(self.torn, verdict.lost + verdict.unknown), 0

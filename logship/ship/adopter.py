@@ -143,7 +143,8 @@ class Adopter:
             self._set_aside(each.folder, left[0].trouble, now)
         elif each.progress.stalled(len(left), sum(sender.unacknowledged for sender in left), calm, now):
             self._leave(each)
-            self._set_aside(each.folder, f"{left[0].origin.program} does not come along", now)
+            longest = max(left, key=lambda sender: sender.unacknowledged)
+            self._set_aside(each.folder, f"{longest.origin.program} does not come along", now)
         elif self._sources.given and now - self._calm_at > AWAY_SECONDS:
             self._leave(each)
 

@@ -143,9 +143,9 @@ def test_what_cannot_be_shipped_is_kept_told_once_and_tried_again_later(place: P
     for _ in range(3):
         desk.turn()
         desk.turn()
-        sender = desk.sources.lanes[left.incarnation, "web"].sender
-        if how == "parked":
-            sender.state, sender.trouble = State.PARKED, "refused: 403"
+        for (incarnation, _), lane in desk.sources.lanes.items():
+            if how == "parked" and incarnation == left.incarnation:
+                lane.sender.state, lane.sender.trouble = State.PARKED, "refused: 403"
         desk.turn(STALLED_SECONDS + 1)
         assert desk.adopted() == set()
         desk.turn()
