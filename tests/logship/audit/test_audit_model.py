@@ -9,9 +9,10 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logship.audit.audit_book import Book
 from logship.audit.audit_life import Window
 from logship.audit.verdict import LOST, UNVERIFIED, VERIFIED
-from tests.logship.audit.audit_world import Worker, World, deliver
+from tests.logship.audit.audit_world import COUNTERS, HAPROXY, SOURCES, Worker, World, deliver
 
 RANDOMS = st.randoms(use_true_random=False)
 
@@ -184,3 +185,18 @@ def test_a_beginning_that_is_not_kept_is_unverified_and_never_lost(chance: Rando
             inside = range(window.verdict.first + 1, window.verdict.last + 1)
             missing = window.verdict.dropped + window.verdict.unknown
             assert missing <= len(worker.dropped.intersection(inside)) + 1
+
+
+def test_a_worker_of_which_no_line_was_stored_is_judged_under_the_name_its_stream_would_have() -> None:
+    """All its lines were dropped, or the collector began anew: the stream is not there, or not yet."""
+    world = World(Random(1))
+    worker = world.start()
+    for _ in range(5):
+        world.request(worker, "dropped")
+    world.count(worker)
+    world.count(worker, final=True)
+    book = Book()
+    book.opened(COUNTERS, SOURCES[COUNTERS])
+    found = book.bytes(COUNTERS, 0, bytes(world.counters))
+    assert [(window.stream, window.offset) for window in found] == [(HAPROXY, 0)] * len(found)
+    assert sum(window.verdict.dropped for window in found) == 5
