@@ -75,13 +75,12 @@ def _configure_logs(parser: argparse.ArgumentParser) -> None:
 
 
 def _logs(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    settings = config.load(options, environment)
     terminal = sys.stdout.isatty()
     form = Form(options.output)
     asked = _asked(options, terminal and form is not Form.JSON)
     colour = terminal and not options.no_color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     output = Output(form, terminal, colour, lambda time: time.astimezone())
-    return Reading(Client(settings.url), output, sys.stdout.buffer).run(asked, options.follow)
+    return Reading(_client(options, environment), output, sys.stdout.buffer).run(asked, options.follow)
 
 
 def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]:
@@ -140,7 +139,7 @@ def _configure_losses(parser: argparse.ArgumentParser) -> None:
 
 
 def _losses(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    client = Client(config.load(options, environment).url)
+    client = _client(options, environment)
     asked = [("q", target) for target in options.targets] + _range(options)
     *found, total = _all(client, "/api/losses", asked)
     if options.output == "json":
@@ -156,6 +155,13 @@ def _losses(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         print(f"logship losses: {said}", file=sys.stderr)
     sys.stdout.flush()
     return 1 if options.exit_code and found else 0
+
+
+def _client(options: argparse.Namespace, environment: Mapping[str, str]) -> Client:
+    def tell(text: str) -> None:
+        print(f"logship {options.command}: {text}", file=sys.stderr, flush=True)
+
+    return Client(config.load(options, environment).url, tell)
 
 
 def _all(client: Client, path: str, asked: list[tuple[str, str]]) -> list[Record]:
@@ -183,7 +189,7 @@ def _configure_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    client = Client(config.load(options, environment).url)
+    client = _client(options, environment)
     asked = [("q", target) for target in options.targets] + [("lines", "1")]
     records = _all(client, "/api/sources", asked)
     if options.output == "json":

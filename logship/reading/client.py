@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -15,6 +16,9 @@ from logship.errors import USAGE, Fault
 
 UNREACHABLE = 4
 """Exit status when the viewer cannot be reached, or has no store to read."""
+READING_SECONDS = 1.0
+READING_TRIES_MAX = 600
+"""How long, and how often, is waited for a viewer that has started and still reads the journal."""
 SILENCE_SECONDS = 60.0
 """The viewer says something each 15 s; longer silence is a lost connection."""
 RECORD_BYTES_MAX = 16 * 1024 * 1024
@@ -30,21 +34,46 @@ class Replaced(Exception):
     """The cursor is of another store than the one there is now."""
 
 
-class Client:
-    """Asks the viewer at ``url``."""
+class _Reading(Exception):
+    """The viewer still reads the journal; the text says how far it is."""
 
-    def __init__(self, url: str) -> None:
+
+class Client:
+    """Asks the viewer at ``url``. ``tell`` takes a sentence for people; ``pause`` waits for so many seconds."""
+
+    def __init__(
+        self,
+        url: str,
+        tell: Callable[[str], None] = lambda _: None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             hint = "give one like http://127.0.0.1:8080 by --url or LOGSHIP_URL"
             raise Fault("ask the viewer at", url, "it is no URL of a viewer", hint, USAGE)
         self.url = url
+        self._tell = tell
+        self._pause = pause
         self._secure = parts.scheme == "https"
         self._place = (parts.hostname, parts.port or (443 if self._secure else 80))
         self._base = parts.path.rstrip("/")
 
     def records(self, path: str, parameters: Sequence[tuple[str, str]] = ()) -> Iterator[Record | None]:
-        """The records of an answer; None for each empty line. Raises Lost, Replaced, and Fault for a refusal."""
+        """The records of an answer; None for each empty line. Waits while the viewer still reads the journal.
+
+        Raises Lost, Replaced, and Fault for a refusal.
+        """
+        for tries in range(READING_TRIES_MAX):
+            try:
+                yield from self._records(path, parameters)
+                return
+            except _Reading as reading:  # nothing was given yet
+                if tries == 0:
+                    self._tell(f"the viewer is {reading}; waiting for it")
+                self._pause(READING_SECONDS)
+        raise self.unreachable("it still reads the journal")
+
+    def _records(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Record | None]:
         connection = self._connection()
         try:
             try:
@@ -98,6 +127,8 @@ class Client:
             code, text = "", body.decode("utf-8", "replace").strip()[:500] or f"it answered {status}"
         if code == "bad-cursor":
             return Replaced(text)
+        if code == "reading":
+            return _Reading(text)
         if status == 503:
             return Fault("read from the viewer at", self.url, text, "", UNREACHABLE)
         return Fault("ask the viewer at", self.url, text, "", USAGE if status in (400, 404, 414) else 1)

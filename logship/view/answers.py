@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from logship.view.segments import NoStore
 
 NDJSON = "application/x-ndjson"
+READING = "reading"
+"""The word of a refusal that ends by itself, when the journal is read: ask again."""
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -37,6 +39,7 @@ def event(name: str, identity: str | None, data: Any) -> bytes:
 def answer_refused(_: Request, error: Exception) -> Response:
     """A refusal as JSON, one sentence."""
     if isinstance(error, Refused):
-        return JSONResponse({"error": error.code, "text": error.text}, error.status)
+        later = {"retry-after": "1"} if error.status == 503 else None
+        return JSONResponse({"error": error.code, "text": error.text}, error.status, later)
     code = "no-store" if isinstance(error, NoStore) else "damaged"
     return JSONResponse({"error": code, "text": str(error)}, 503, {"retry-after": "1"})

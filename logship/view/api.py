@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 
 from logship.values import OFFSET_MAX, Invalid, parse_integer
 from logship.view import query, records
-from logship.view.answers import NDJSON, Refused, event, ndjson
+from logship.view.answers import NDJSON, READING, Refused, event, ndjson
 from logship.view.follow import Follower
 from logship.view.history import History
 from logship.view.items import Hidden, Item, Skipped, TimedLine
@@ -39,6 +39,8 @@ SEARCH_HEARTBEAT_SECONDS = 5.0
 """After which a search that finds nothing says that it is still there, with an empty line."""
 BEHIND_BYTES_MAX = 8 * 1024 * 1024
 """How much journal a live page may be behind before it is skipped forward."""
+PICTURE_SECONDS = 2.0
+"""How long a request waits for the newest frames to be read; then it is told how far that is."""
 READERS_MAX = 256
 """Who may follow at the same time."""
 
@@ -54,6 +56,12 @@ class Api:
         self.threads = ThreadPoolExecutor(THREADS, "read")
         self.follower = Follower(self.history, self.threads)
         self._readers = 0
+        self._pictures = ThreadPoolExecutor(1, "picture")
+        self._reading: asyncio.Future[Picture] | None = None
+
+    def warm(self) -> None:
+        """Begin to read what there is, before anybody asks."""
+        self._pictures.submit(self.journal.picture)
 
     # The routes.
 
@@ -97,9 +105,21 @@ class Api:
             raise Refused(400, "bad-query", found.reason)
         return found
 
+    async def picture(self) -> Picture:
+        """The picture of now. Raises Refused while that has to be read for longer than a moment, as at the start."""
+        if self._reading is None or self._reading.done():
+            work = asyncio.get_running_loop().run_in_executor(self._pictures, self.journal.picture)
+            done, _ = await asyncio.wait({work}, timeout=PICTURE_SECONDS)
+            if done:
+                return work.result()
+            work.add_done_callback(lambda each: each.cancelled() or each.exception())  # somebody else will meet it
+            self._reading = work
+        share = self.journal.share()
+        raise Refused(503, READING, "reading the journal" + ("" if share is None else f": {share:.0%}"))
+
     async def checked_picture(self, asked: Query) -> Picture:
         """The picture of now, in which all that the query names is there. Raises Refused."""
-        picture = await self.do(self.journal.picture)
+        picture = await self.picture()
         text = unknown(asked.wanted.targets, picture.identities.values())
         if text is not None:
             raise Refused(404, "unknown-target", text)

@@ -30,11 +30,15 @@ class Block:
 
 
 class SegmentBlocks:
-    """The blocks of one segment, as far as ``end``. ``fault``: why there is nothing readable after it."""
+    """The blocks of one segment, as far as ``end``, which is all of it when it is ``whole``.
+
+    ``fault``: why there is nothing readable after ``end``.
+    """
 
     def __init__(self, lsn: int) -> None:
         self.lsn = lsn
         self.end = lsn
+        self.whole = False
         self.fault: str | None = None
         self._lsns = array("Q")
         self._oldest = array("Q")

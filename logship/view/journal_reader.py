@@ -131,7 +131,9 @@ class Journal:
                 }
                 self._indexing = {lsn: lock for lsn, lock in self._indexing.items() if lsn in self._blocks}
             # The newest segment is indexed by `_advance` alone, which follows the state with it.
-            if self._picture is not None and segment_lsn == max(self._blocks):
+            if self._picture is None:
+                self._index(found, end, None)
+            if self._picture is None or segment_lsn == max(self._blocks):
                 return found
             lock = self._indexing.setdefault(segment_lsn, threading.Lock())
         with lock:  # its own: who asks for the present does not wait for who searches the past
@@ -234,10 +236,10 @@ class Journal:
         return Picture(end, streams, identities, self._state.ledger.records(), self._state.ledger.dropped)
 
     def _index(self, blocks: SegmentBlocks, end: int, state: State | None) -> None:
-        if blocks.fault is not None or blocks.end >= end:
+        if blocks.fault is not None or blocks.whole or blocks.end >= end:
             return
-        following = [lsn for lsn in self._segments.listed() if lsn > blocks.lsn]
-        end = min([end, *following[:1]])
+        following = next((lsn for lsn in self._segments.listed() if lsn > blocks.lsn), None)
+        end = end if following is None else min(end, following)
         if state is not None:
             self._walking = blocks, blocks.end, end
         try:
@@ -246,6 +248,7 @@ class Journal:
                 if state is not None and frame.kind is not Kind.CHECKPOINT:
                     state.apply(frame, self.body_of_losses(frame))
                     self.recent.add(frame.entry.stream, frame.entry.time_ms, frame.entry.length)
+            blocks.whole = blocks.end == following
         except Damage as damage:
             blocks.fault = str(damage)
         finally:

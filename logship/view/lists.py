@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from logship.collect.stream import StreamState
-from logship.view.answers import NDJSON, Refused, ndjson
+from logship.view.answers import NDJSON, READING, Refused, ndjson
 from logship.view.api import Api
 from logship.view.ledger import ledger, whose
 from logship.view.query import LOSSES_PARAMETERS, ON
@@ -33,7 +33,7 @@ class Lists:
 
     async def streams(self, request: Request) -> Response:
         """The list of streams, as the collector answers it."""
-        picture = await self._api.do(self._journal.picture)
+        picture = await self._api.picture()
         prefix = request.query_params.get("prefix", "")
         wanted = {key[7:]: value for key, value in request.query_params.items() if key.startswith("source.")}
 
@@ -47,13 +47,13 @@ class Lists:
 
     async def losses(self, _: Request) -> Response:
         """The ledger, as the collector answers it."""
-        picture = await self._api.do(self._journal.picture)
+        picture = await self._api.picture()
         return Response(ndjson({**loss.fields(), "lsn": lsn} for lsn, loss in picture.losses), media_type=NDJSON)
 
     async def ledger(self, request: Request) -> Response:
         """The losses that are wanted, by time, and at last what they add up to."""
         asked = self._api.asked(request, known=LOSSES_PARAMETERS)
-        picture = await self._api.do(self._journal.picture)
+        picture = await self._api.picture()
         there = [*picture.identities.values()]
         there += [one for _, loss in picture.losses if (one := whose(loss, picture.identities)) is not None]
         text = unknown(asked.wanted.targets, there)
@@ -77,8 +77,13 @@ class Lists:
         return Response(await self._api.do(lambda: ndjson(make())), media_type=NDJSON)
 
     async def health(self, _: Request) -> Response:
-        """Whether there is a journal to read."""
-        picture = await self._api.do(self._journal.picture)
+        """Whether there is a journal to read; ``reading`` is the share that is read, while that goes on."""
+        try:
+            picture = await self._api.picture()
+        except Refused as refused:
+            if refused.code != READING:
+                raise
+            return JSONResponse({"ok": True, "reading": self._journal.share()})
         return JSONResponse({"ok": True, "cursor": str(picture.end), "streams": len(picture.streams)})
 
     def _listing(self, stream: StreamState) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from logship.view.answers import Refused
+from logship.view.answers import READING, Refused
 from logship.view.api import Api
 from logship.view.journal_reader import Damage
 from logship.view.segments import NoStore
@@ -65,7 +65,7 @@ class Page:
         rows: list[dict[str, Any]] = []
         identities: list[Identity] = []
         wanted: list[Identity] = []
-        fault, status, cursor = "", 200, ""
+        fault, status, cursor, again = "", 200, "", False
         try:
             asked = self._api.asked(request, besides=OWN_FIELDS)
             picture = await self._api.checked_picture(asked)
@@ -74,9 +74,9 @@ class Page:
             wanted = [identity for identity in identities if asked.wanted.stream(identity)]
             rows = await self._api.last_records(replace(asked, follow=True, at=picture.end, shown=True), picture)
         except Refused as refused:
-            fault, status = refused.text, refused.status
+            fault, status, again = refused.text, refused.status, refused.code == READING
         except (NoStore, Damage) as error:
-            fault, status = str(error), 503
+            fault, status, again = str(error), 503, isinstance(error, NoStore)
         # The form has few ranges and counts; one from elsewhere in the address is kept among them.
         counts = [*COUNTS] if said["n"] in COUNTS else [*COUNTS, said["n"]]
         ranges = [*RANGES] if said["since"] in dict(RANGES) else [*RANGES, (said["since"], said["since"])]
@@ -91,7 +91,7 @@ class Page:
             said=said, places=sorted({identity.place for identity in identities}),
             columns=columns(wanted), counts=counts, ranges=ranges, fault=fault, cursor=cursor,
             version=self._version, made=datetime.now(UTC).strftime("%H:%M:%S"), with_place=self._with_place(said),
-            expand_from=EXPAND_FROM, reading=False,
+            expand_from=EXPAND_FROM, again=again,
         )  # fmt: skip
         return HTMLResponse(text, status, {"cache-control": "no-store"})
 

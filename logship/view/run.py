@@ -86,6 +86,7 @@ def run(plan: Plan) -> int:
         host, port = listener.getsockname()[:2]
         print(f"logship view: http://{f'[{host}]' if ':' in host else host}:{port}, store {plan.store}", flush=True)
         api = Api(Journal(plan.store))
+        api.warm()
         config = uvicorn.Config(
             application(plan, api),
             log_config=None,

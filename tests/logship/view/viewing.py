@@ -59,10 +59,17 @@ class Viewer:
     def ask(
         self, path: str, headers: dict[str, str] | None = None, method: str = "GET"
     ) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of an answer that ends."""
+        """Status, headers and body of an answer that ends, once the viewer has read the journal."""
+        while True:
+            found = self._ask(path, headers or {}, method)
+            if found[0] != 503 or b'"reading"' not in found[2]:
+                return found
+            time.sleep(0.1)
+
+    def _ask(self, path: str, headers: dict[str, str], method: str) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
-            connection.request(method, path, headers=headers or {})
+            connection.request(method, path, headers=headers)
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
         finally:

@@ -151,7 +151,13 @@ async function read(query) {
   try {
     const answer = await fetch("/api/logs?" + query);
     const body = await answer.text();
-    if (!answer.ok) return { fault: JSON.parse(body).text, records: [], hidden: 0 };
+    if (!answer.ok) {
+      const refusal = JSON.parse(body);
+      if (refusal.error !== "reading") return { fault: refusal.text, records: [], hidden: 0 };
+      tell(refusal.text + " …");
+      await new Promise((done) => setTimeout(done, 1000));
+      return read(query);
+    }
     const records = body.split("\n").filter((line) => line).map((line) => JSON.parse(line));
     const last = records.at(-1);
     const fault = last.type === "error" ? last.text : last.type === "cursor" ? "" : "the answer was cut off";
