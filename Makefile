@@ -42,10 +42,14 @@ e2e: ## the tests on real containers (ARGS likewise)
 	@$(UP) e2e
 
 conformance: ## the public suite of the Durable Streams protocol against the collector (needs Node and npm)
+	@$(UP) tools
 	@.venv/bin/python tests/conformance/run.py
 
 bench-ship: ## how fast logs are taken in, beside a plain copy in the same run (ARGS="--quick")
+	@$(UP) tools
 	@.venv/bin/python -m bench.ship $(ARGS)
 
 bench-capture: ## what logging through spool and ship costs HAProxy, beside logging to a file (ARGS="--quick")
+	@$(UP) images
+	@$(UP) tools
 	@.venv/bin/python -m bench.capture $(ARGS)

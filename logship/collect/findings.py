@@ -156,8 +156,9 @@ class Summary:
         if worst == len(self.segments) - 1:
             told.append(
                 f"the damage is in the newest segment, {self.segments[worst].name}, which cannot be left out. Keep the "
-                "folder, and start the collector on a new one: shippers send again what their spools still hold, and "
-                "record the rest as lost"
+                "folder, and start collector, viewer and audit on a new one: shippers send again what their spools "
+                "still hold, and record what is missing of streams that go on; what containers that are gone have "
+                "shipped is in the kept folder alone"
             )
         else:
             moved = self.segments[worst].name + (" and all older segments" if worst else "")

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Machine], int], str]] = {
     "scale": (run.scale, "change the number of web nodes (NODES=5)"),
     "down": (run.down, "leave nothing running (VOLUMES=1: no volume and no image either)"),
     "images": (run.images, "build the images and print their sizes"),
+    "tools": (stages.run, "what tests and benchmarks need in .venv"),
     "lint": (stages.run, "ruff and mypy"),
     "unit": (stages.run, "the tests that need no engine"),
     "e2e": (stages.run, "the tests on real containers"),

@@ -26,6 +26,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "images": frozenset({"engine", "images"}),
     "scale": frozenset({"running engine"}),
     "down": frozenset({"running engine"}),
+    "tools": frozenset({"commands", "dev"}),
     "lint": frozenset({"commands", "dev"}),
     "unit": frozenset({"commands", "dev"}),
     "e2e": frozenset({"engine", "commands", "dev", "images", "load"}),

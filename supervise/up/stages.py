@@ -48,6 +48,7 @@ E2E = Stage("e2e", ("pytest", "-m", "engine and not long"), 2700, {})
 LONG = Stage("long", ("pytest", "-m", "long or engine"), 3300, {"LONG": "1"})
 
 STAGES: Mapping[str, tuple[Stage, ...]] = {
+    "tools": (),
     "lint": LINT,
     "unit": (UNIT,),
     "e2e": (E2E,),

@@ -269,7 +269,7 @@ def test_damage_in_the_newest_segment_is_to_be_kept_and_begun_anew(
     name, damage, advice = damage_of(shop, capsys)
     assert name == f"journal/{shop.starts[-1]:020}"
     assert [(item["lsn"], item["shut"]) for item in damage] == [(frame.lsn, True)]
-    assert "start the collector on a new one: shippers send again" in advice
+    assert "start collector, viewer and audit on a new one: shippers send again" in advice
     with pytest.raises(Fault, match=f"{shop.starts[-1]:020} at byte {frame.lsn - shop.starts[-1]}:"):
         run(kept(shop.folder.parent))
 
