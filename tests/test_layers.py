@@ -31,10 +31,10 @@ CORES = {
         "kinds", "lint", "logrotate", "logrotate_conf", "source", "supervise_toml", "supervisord_conf",
         "supervisord_logs", "supervisord_programs", "together",
     ],
-    "logship": ["values", "zstd"],
+    "logship": ["metrics", "values", "zstd"],
     "logship/collect": [
-        "admission", "draft", "findings", "index", "journal", "ledger", "payload", "recovery", "retention", "sse",
-        "state", "stream",
+        "admission", "draft", "findings", "index", "journal", "ledger", "metrics", "payload", "recovery",
+        "retention", "sse", "state", "stream",
     ],
     "logship/ship": [
         "adoption", "backoff", "chain", "held", "http1", "identity", "lag", "outcome", "schedule", "sender", "states",
@@ -43,8 +43,8 @@ CORES = {
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": ["columns", "losses", "output", "sources"],
     "logship/view": [
-        "blocks", "items", "ledger", "lines", "losses", "merge", "moment", "newest", "query", "recent", "records",
-        "reports", "select", "shown", "sought", "standing", "when",
+        "blocks", "items", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi", "query", "recent",
+        "records", "reports", "select", "shown", "sought", "standing", "when",
     ],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip

@@ -13,6 +13,7 @@ from logship.collect.follow import Follower
 from logship.collect.gate import Gate
 from logship.collect.lists import lists
 from logship.collect.log import Log
+from logship.collect.metrics import Metrics
 from logship.collect.store import Store
 from logship.errors import Fault
 from logship.values import Invalid, parse_stream_path
@@ -36,7 +37,8 @@ class App:
         self._log = log
         self._limits = store.settings.limits
         self._follower = follower or Follower(store, gate)
-        self._lists = lists(store, gate, self._is_stopping)
+        self._metrics = Metrics()
+        self._lists = lists(store, gate, self._is_stopping, self._metrics)
         self._common = _common_fields(allow_origin)
         self._methods = {
             "PUT": self._create,
@@ -67,6 +69,9 @@ class App:
             self._log.mishap(f"{exchange.method} {exchange.path[:200]}", error)
             if not answer.started:
                 await exchange.answer(500, [("Content-Type", "text/plain; charset=utf-8")], b"a mishap; see the log\n")
+        finally:
+            if answer.status:
+                self._metrics.answered(exchange.method, answer.status)
 
     async def _serve(self, exchange: Exchange) -> None:
         path = exchange.path.removeprefix(STREAMS)
@@ -112,6 +117,7 @@ class App:
         if isinstance(outcome, Refusal):
             await exchange.refuse(outcome)
         else:
+            self._metrics.appended(len(body) if isinstance(body, bytes) else 0)
             await exchange.answer(outcome.status, outcome.headers())
 
     async def _look(self, exchange: Exchange, path: str) -> None:
@@ -174,12 +180,13 @@ class _Answer:
 
     def __init__(self, send: Send, common: list[tuple[bytes, bytes]]) -> None:
         self.started = False
+        self.status = 0
         self.extra: Pairs | list[tuple[bytes, bytes]] = []
         self._send = send
         self._common = common
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.started, self.status = True, message["status"]
             message = {**message, "headers": [*message["headers"], *self._common, *self.extra]}
         await self._send(message)

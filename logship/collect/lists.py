@@ -1,4 +1,4 @@
-"""Edge: what is beside the streams: the list of them, the ledger of losses, the collector's health (PROTOCOL.md 8, 9).
+"""Edge: what is beside the streams: the list of them, the ledger, health, measures (PROTOCOL.md 8, 9).
 
 Lists are written a piece at a time, with a turn for others between: one of 100,000 streams must not stop intake.
 """
@@ -17,8 +17,10 @@ from starlette.routing import Route
 
 from logship.collect.exchange import Exchange
 from logship.collect.gate import Gate
+from logship.collect.metrics import Metrics
 from logship.collect.store import Store
 from logship.collect.stream import StreamState
+from logship.metrics import CONTENT_TYPE
 from logship.values import LOSS_BYTES_MAX, Invalid, Loss, parse_loss
 from logship.wire import Code, Refusal
 
@@ -28,7 +30,7 @@ LINES_A_TURN = 200
 NDJSON = "application/x-ndjson"
 
 
-def lists(store: Store, gate: Gate, stopping: Callable[[], bool]) -> Starlette:
+def lists(store: Store, gate: Gate, stopping: Callable[[], bool], metrics: Metrics) -> Starlette:
     """The starlette app for everything but streams. ``stopping`` tells whether the collector takes nothing any more."""
     limits = store.settings.limits
 
@@ -59,18 +61,26 @@ def lists(store: Store, gate: Gate, stopping: Callable[[], bool]) -> Starlette:
             return PlainTextResponse(outcome.body(), outcome.status, {**fields, "Cache-Control": "no-store"})
         return Response(status_code=outcome.status)
 
-    async def health(_request: Request) -> Response:
+    def state() -> dict[str, Any]:
         found = {**store.health(), "connections": len(gate.connections), "readers": len(gate.live)}
         found["bodies_bytes"], found["stopping"] = gate.bodies_bytes, stopping()
-        accepting = bool(found["accepting"]) and not stopping()
-        found["accepting"] = accepting
-        return JSONResponse(found, 200 if accepting else 503, {"Cache-Control": "no-store"})
+        found["accepting"] = bool(found["accepting"]) and not stopping()
+        return found
+
+    async def health(_request: Request) -> Response:
+        found = state()
+        return JSONResponse(found, 200 if found["accepting"] else 503, {"Cache-Control": "no-store"})
+
+    async def measures(_request: Request) -> Response:
+        text = metrics.text(state(), (loss for _, loss in store.losses()))
+        return Response(text, media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
 
     app = Starlette(
         routes=[
             Route("/v1/streams", streams, methods=["GET"]),
             Route("/v1/losses", losses, methods=["GET", "POST"]),
             Route("/v1/health", health, methods=["GET"]),
+            Route("/metrics", measures, methods=["GET"]),
         ]
     )
     app.router.redirect_slashes = False

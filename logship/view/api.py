@@ -55,7 +55,7 @@ class Api:
         self.history = History(journal)
         self.threads = ThreadPoolExecutor(THREADS, "read")
         self.follower = Follower(self.history, self.threads)
-        self._readers = 0
+        self.readers = 0
         self._pictures = ThreadPoolExecutor(1, "picture")
         self._reading: asyncio.Future[Picture] | None = None
 
@@ -138,7 +138,7 @@ class Api:
         return found
 
     def _check_readers(self) -> None:
-        if self._readers >= READERS_MAX:
+        if self.readers >= READERS_MAX:
             raise Refused(503, "readers", f"{READERS_MAX} readers follow already; close one")
 
     async def _lines(self, asked: Query, picture: Picture) -> AsyncIterator[bytes]:
@@ -185,7 +185,7 @@ class Api:
 
     async def _coming(self, asked: Query, start: int, behind_max: int | None) -> AsyncIterator[list[dict[str, Any]]]:
         """Records of what comes, each batch with its cursor last; an empty list when nothing came for a while."""
-        self._readers += 1
+        self.readers += 1
         try:
             async for found in self.follower.batches(asked.wanted, start, behind_max):
                 if found is None:
@@ -198,7 +198,7 @@ class Api:
                 made = await self._made(asked, picture, batch.items)
                 yield [*made, records.cursor(batch.end)]
         finally:
-            self._readers -= 1
+            self.readers -= 1
 
     async def history_records(self, asked: Query, picture: Picture) -> AsyncIterator[list[dict[str, Any]]]:
         """The records of what was; an empty list after each step that found nothing."""

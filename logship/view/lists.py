@@ -15,9 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from logship.collect.stream import StreamState
+from logship.metrics import CONTENT_TYPE
 from logship.view.answers import NDJSON, READING, Refused, ndjson
 from logship.view.api import Api
 from logship.view.ledger import ledger, whose
+from logship.view.measures import measures
+from logship.view.openapi import SOURCES_PARAMETERS, document
 from logship.view.query import LOSSES_PARAMETERS, ON
 from logship.view.select import unknown
 from logship.view.sources import SourceRecords
@@ -69,12 +72,23 @@ class Lists:
 
     async def sources(self, request: Request) -> Response:
         """What is known of each stream, for people."""
-        asked = self._api.asked(request, besides=("lines",), known=("q",))
+        asked = self._api.asked(request, besides=SOURCES_PARAMETERS.keys() - {"q"}, known=("q",))
         lines = request.query_params.get("lines", "") in ON
         picture = await self._api.checked_picture(asked)
         now_ms = time.time_ns() // 1_000_000
-        make = partial(self._records.records, picture, asked.wanted.targets, now_ms, lines)
+        make = partial(self._records.records, picture, asked.wanted.targets, now_ms, lines=lines)
         return Response(await self._api.do(lambda: ndjson(make())), media_type=NDJSON)
+
+    async def metrics(self, _: Request) -> Response:
+        """Measures as Prometheus reads them."""
+        picture = await self._api.picture()
+        now_ms = time.time_ns() // 1_000_000
+        make = partial(measures, self._records, picture, now_ms, self._api.readers)
+        return Response(await self._api.do(make), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
+
+    async def openapi(self, _: Request) -> Response:
+        """The API described for programs."""
+        return JSONResponse(document())
 
     async def health(self, _: Request) -> Response:
         """Whether there is a journal to read; ``reading`` is the share that is read, while that goes on."""

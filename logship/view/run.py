@@ -72,6 +72,8 @@ def application(plan: Plan, api: Api) -> Gate:
         Route("/api/sources", lists.sources),
         Route("/v1/streams", lists.streams),
         Route("/v1/losses", lists.losses),
+        Route("/metrics", lists.metrics),
+        Route("/openapi.json", lists.openapi),
         Route("/healthz", lists.health),
     ]
     handlers = {Refused: answer_refused, NoStore: answer_refused, Damage: answer_refused}

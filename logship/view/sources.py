@@ -39,8 +39,13 @@ class SourceRecords:
         self._counts = LineCounts(history.journal)
         self._last: dict[str, tuple[int, int]] = {}  # stream -> LSN of its last frame, time of the line there
 
-    def records(self, picture: Picture, targets: Sequence[Target], now_ms: int, lines: bool) -> list[dict[str, Any]]:
-        """The records of streams that are meant, by place and program. ``lines``: count them, for a while."""
+    def records(
+        self, picture: Picture, targets: Sequence[Target], now_ms: int, *, lines: bool, last_lines: bool = True
+    ) -> list[dict[str, Any]]:
+        """The records of streams that are meant, by place and program.
+
+        ``lines``: count them, for a while. ``last_lines``: look at the last line of each stream that has a new one.
+        """
         wanted = Wanted(tuple(targets))
         streams = [stream for stream in picture.streams.values() if wanted.stream(picture.identities[stream.path])]
         counted = self._counts.count(picture, COUNT_SECONDS) if lines else None
@@ -49,7 +54,7 @@ class SourceRecords:
         in_chain = present(picture.streams.values(), picture.identities)
         lost = losses_of(picture)
         self._last = {path: held for path, held in self._last.items() if path in picture.streams}
-        budget = LAST_LINES_MAX
+        budget = LAST_LINES_MAX if last_lines else 0
         found = []
         for stream in streams:
             identity = picture.identities[stream.path]

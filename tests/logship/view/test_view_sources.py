@@ -45,7 +45,7 @@ def records(shelf: Shelf, *targets: str, lines: bool = True, now_ms: int = 0) ->
     parsed = parse_targets(targets)
     assert isinstance(parsed, list)
     journal = Journal(shelf.folder)
-    found = SourceRecords(History(journal)).records(journal.picture(), parsed, now_ms or shelf.now_ms, lines)
+    found = SourceRecords(History(journal)).records(journal.picture(), parsed, now_ms or shelf.now_ms, lines=lines)
     return {one["stream"]: one for one in found}
 
 

@@ -1,0 +1,110 @@
+"""Core: the API described for programs, as OpenAPI 3.1: one table of routes; a test holds it against those there are.
+
+What the answers mean in full is told in docs/reading.md; parameters of lines have their words from ``query``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from logship import __version__
+from logship.metrics import CONTENT_TYPE
+from logship.view.answers import NDJSON
+from logship.view.query import LOSSES_PARAMETERS, PARAMETERS
+
+JSON, EVENTS, TEXT = "application/json", "text/event-stream", CONTENT_TYPE
+LIVE_PARAMETERS = tuple(name for name in PARAMETERS if name not in ("n", "follow", "at"))
+SOURCES_PARAMETERS = {
+    "q": PARAMETERS["q"],
+    "lines": "1: count the lines that are kept, for 3 s at most; who asks again goes on",
+}
+STREAMS_PARAMETERS = {
+    "prefix": "streams whose path begins with it",
+    "source.incarnation": "streams whose source says so; any key of a source, as source.KEY=VALUE",
+}
+_LINES = "Lines and marks in order, a record a line; told apart by `type`: begin, line, mark, hidden, cursor, error."
+
+# path -> what it is, its parameters, what it answers, of which type
+ROUTES: dict[str, tuple[str, dict[str, str], str, str]] = {
+    "/api/logs": ("Read lines; with follow=1 go on with what comes.", PARAMETERS, NDJSON, _LINES),
+    "/api/logs/live": (
+        "Lines as they come. The id of an event is a cursor; Last-Event-ID goes on after it.",
+        {name: PARAMETERS[name] for name in LIVE_PARAMETERS},
+        EVENTS,
+        "Events `lines` (an array of records), `gap` (what a slow reader was not sent) and `at` (nothing wanted came).",
+    ),
+    "/api/losses": (
+        "The ledger of losses by time, and what it adds up to.",
+        {name: PARAMETERS[name] for name in LOSSES_PARAMETERS},
+        NDJSON,
+        "Records of type loss, and one of type total.",
+    ),
+    "/api/sources": (
+        "What is known of each stream; what is not is null, and `unknown` says why.",
+        SOURCES_PARAMETERS,
+        NDJSON,
+        "A record a stream.",
+    ),
+    "/v1/streams": ("The streams, as the collector lists them.", STREAMS_PARAMETERS, NDJSON, "A record a stream."),
+    "/v1/losses": ("The ledger, as the collector lists it.", {}, NDJSON, "A record a loss."),
+    "/metrics": ("Measures for Prometheus.", {}, TEXT, "Text format 0.0.4."),
+    "/healthz": ("Whether there is a journal to read.", {}, JSON, "`ok`, and how far the journal is read."),
+    "/openapi.json": ("This description.", {}, JSON, "OpenAPI 3.1."),
+}
+REFUSALS = {
+    "400": "A parameter means nothing; the text says which and why.",
+    "404": "A TARGET means no stream; the text names near ones.",
+    "409": "The cursor lies beyond the journal: it is of another store.",
+    "503": "There is no store yet, too many follow, or the journal is still read (`error` is reading): ask again.",
+}
+_REFUSED_BY_PARAMETERS = {"400", "404", "409"}
+
+
+def document() -> dict[str, Any]:
+    """The description."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "logship view",
+            "version": __version__,
+            "description": "Reads what the collector keeps. GET alone; no login: publish it on this machine only.",
+        },
+        "paths": {path: {"get": _operation(path)} for path in ROUTES},
+        "components": {
+            "schemas": {
+                "Refusal": {
+                    "type": "object",
+                    "required": ["error", "text"],
+                    "properties": {
+                        "error": {"type": "string", "description": "a word for programs"},
+                        "text": {"type": "string", "description": "a sentence for people"},
+                    },
+                }
+            }
+        },
+    }
+
+
+def _operation(path: str) -> dict[str, Any]:
+    summary, parameters, media, answer = ROUTES[path]
+    refusals = {
+        status: {
+            "description": text,
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+        }
+        for status, text in REFUSALS.items()
+        if path != "/openapi.json" and (parameters or status not in _REFUSED_BY_PARAMETERS)
+    }
+    return {
+        "operationId": path.strip("/").replace("/", "_").replace(".", "_"),
+        "summary": summary,
+        "parameters": [_parameter(name, text) for name, text in parameters.items()],
+        "responses": {"200": {"description": answer, "content": {media: {}}}, **refusals},
+    }
+
+
+def _parameter(name: str, text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+    if name == "q":
+        found |= {"schema": {"type": "array", "items": {"type": "string"}}, "style": "form", "explode": True}
+    return found
