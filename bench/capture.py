@@ -17,14 +17,11 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from functools import partial
-from statistics import median
 
 from bench.balancer import (
     DECLARATION,
     TO_FILE,
-    Stored,
     at_collector,
     configuration,
     counters,
@@ -32,65 +29,29 @@ from bench.balancer import (
     losses,
     streams,
 )
+from bench.capture_report import RATIO_MIN, Idle, Outcome, Side, missed, report
 from bench.containers import Lab, Unable, docker, lab, wait
-from bench.machine import Neighbours, cpu_seconds, described, named, own_cpu_seconds, parent, peak_mib, pss_mib
-from bench.table import table
+from bench.machine import (
+    WAIT_HELP,
+    Neighbours,
+    cpu_seconds,
+    described,
+    named,
+    own_cpu_seconds,
+    parent,
+    peak_mib,
+    pss_mib,
+    wait_for_quiet,
+)
 
 CONNECTIONS = 64
-RATIO_MIN = 0.90
-IDLE_MIB_MAX = 45.0
-IDLE_CORE_MAX = 0.02
 OURS = {
     "spool": ("ours", "spool", "--fifo-dir"), "ship": ("ours", "ship"), "counters": ("ours", "counters"),
     "collect": ("collector", "collect"), "audit": ("collector", "audit"),
 }  # fmt: skip
-"""Programs of ours: their container, and words of their command lines."""
-COLUMNS = (*OURS, "engine")
-"""Whose use of the processor is told. The engine carries the copy for `docker logs`."""
+"""Programs of ours: their container, and words of their command lines. Beside them the engine is told: it carries the
+copy for `docker logs`."""
 CFG = "/etc/haproxy/haproxy.cfg"
-
-
-@dataclass
-class Side:
-    """One HAProxy and its rounds: requests a second, its CPU microseconds a request, and those of ours, by program."""
-
-    name: str
-    rates: list[float] = field(default_factory=list)
-    haproxy: list[float] = field(default_factory=list)
-    others: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def cost(self) -> float:
-        """CPU microseconds a request, of HAProxy and, where it is ours, of all that follows."""
-        return median(self.haproxy) + sum(map(median, self.others.values()))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of the lines of one HAProxy."""
-
-    side: str
-    threads: int
-    requests: int
-    dropped: int
-    stored: Stored
-    ledger: int | None = None
-    """Lines that the ledger says HAProxy dropped, with a number or without; None: nobody audits this log."""
-
-    @property
-    def missing(self) -> int:
-        """Requests that left neither a line nor a count."""
-        return self.requests - self.dropped - self.stored.lines
-
-    def row(self) -> list[str]:
-        """For the table."""
-        numbers = (self.requests, self.dropped, self.stored.lines, self.missing, self.stored.repeated, self.stored.torn)
-        ledger = "" if self.ledger is None else f"{self.ledger:,}"
-        return [f"{self.side}, {_threads(self.threads)}", *(f"{number:,}" for number in numbers), ledger]
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' if count > 1 else ''}"
 
 
 def begin_collector(place: Lab) -> None:
@@ -140,10 +101,11 @@ def load(host: str, seconds: int) -> float:
     return float(found[1])
 
 
-def measure(place: Lab, sides: list[Side], rounds: int, seconds: int) -> None:
+def measure(place: Lab, sides: list[Side], rounds: int, seconds: int, patience: float) -> None:
     """All rounds of one pair."""
     hosts = {side.name: place.address(side.name) for side in sides}
     for number in range(rounds):
+        wait_for_quiet(patience)
         for side in sides if number % 2 == 0 else sides[::-1]:
             before = used(place, side.name)
             side.rates.append(load(hosts[side.name], seconds))
@@ -206,15 +168,6 @@ def in_ledger(collector: str, name: str, wanted: int) -> int:
         time.sleep(1)
 
 
-@dataclass(frozen=True)
-class Idle:
-    """What spool and ship use while nothing happens: of a core, MiB of PSS, MiB of RSS at most."""
-
-    core: float
-    pss: float
-    peak: float
-
-
 def idle(place: Lab, seconds: int) -> Idle:
     """Of a container of the base image, which has nothing but them; measured for so long, after it has settled."""
     place.start("idle", "base", files={})
@@ -227,53 +180,6 @@ def idle(place: Lab, seconds: int) -> Idle:
     found = Idle(core, sum(map(pss_mib, pids)), sum(map(peak_mib, pids)))
     place.remove("idle")
     return found
-
-
-def missed(pairs: dict[int, list[Side]], outcomes: list[Outcome], quiet: Idle) -> list[str]:
-    """Each target that is not met, in a sentence."""
-    told = []
-    for threads, (file, ours) in pairs.items():
-        ratio = median(a / b for a, b in zip(ours.rates, file.rates, strict=True))
-        if ratio < RATIO_MIN:
-            told.append(
-                f"{_threads(threads)}: {ratio:.2f} of the rate with a file, at least {RATIO_MIN} must be reached"
-            )
-    for each in outcomes:
-        if each.side != "ours":
-            continue
-        where = _threads(each.threads)
-        if each.missing or each.stored.torn or each.stored.repeated:
-            told.append(f"{where}: {each.missing} missing, {each.stored.torn} torn, {each.stored.repeated} twice")
-        if each.ledger != each.dropped:
-            told.append(f"{where}: HAProxy dropped {each.dropped} lines, and the ledger says {each.ledger}")
-        if each.threads == 1 and each.dropped:
-            told.append(f"{where}: HAProxy dropped {each.dropped} lines, and must drop none")
-    if quiet.pss > IDLE_MIB_MAX:
-        told.append(f"idle: spool and ship have {quiet.pss:.0f} MiB, {IDLE_MIB_MAX:.0f} at most are allowed")
-    if quiet.core >= IDLE_CORE_MAX:
-        told.append(f"idle: spool and ship use {quiet.core:.1%} of a core, it must be under {IDLE_CORE_MAX:.0%}")
-    return told
-
-
-def report(pairs: dict[int, list[Side]], outcomes: list[Outcome], quiet: Idle) -> None:
-    """The tables."""
-    rows, costs = [], []
-    for threads, (file, ours) in pairs.items():
-        ratios = [a / b for a, b in zip(ours.rates, file.rates, strict=True)]
-        told = [f"{median(ratios):.2f}", f"{min(ratios):.2f} .. {max(ratios):.2f}"]
-        rows.append([_threads(threads), f"{median(file.rates):,.0f}", f"{median(ours.rates):,.0f}", *told])
-        shares = [f"{median(ours.others[name]):.1f}" for name in COLUMNS]
-        alone, beside = f"{median(file.haproxy):.1f}", f"{median(ours.haproxy):.1f}"
-        costs.append([_threads(threads), alone, beside, *shares, f"{ours.cost - file.cost:+.1f}"])
-    print(table(("HAProxy with", "to a file, requests/s", "ours", "ratio", "ratios"), rows))
-    print()
-    print(table(("CPU microseconds a request", "HAProxy to a file", "ours: HAProxy", *COLUMNS, "more in all"), costs))
-    print("(the engine's are of all containers of this machine)\n")
-    head = ("lines of", "requests", "DroppedLogs", "stored", "missing", "twice", "torn", "in the ledger")
-    print(table(head, [each.row() for each in outcomes]))
-    print(
-        f"\nIdle: spool and ship use {quiet.core:.2%} of a core, {quiet.pss:.1f} MiB PSS (at most {quiet.peak:.1f} RSS)"
-    )
 
 
 def need_wrk() -> None:
@@ -297,6 +203,7 @@ def main() -> int:
     parser.add_argument(
         "--no-copy", action="store_true", help="without the copy for `docker logs`, to see what it costs"
     )
+    parser.add_argument("--wait", type=float, default=0, help=WAIT_HELP)
     options = parser.parse_args()
     rounds, seconds = options.rounds or (4 if options.quick else 20), options.seconds or (2 if options.quick else 3)
     if rounds < 1 or seconds < 1:
@@ -312,7 +219,7 @@ def main() -> int:
             for threads in (1, 2):
                 pairs[threads] = [Side("file"), Side("ours")]
                 begin(place, threads, *(["-e", "LOGSHIP_COPY_TO="] if options.no_copy else []))
-                measure(place, pairs[threads], rounds, seconds)
+                measure(place, pairs[threads], rounds, seconds, options.wait)
                 outcomes += accounted(place, threads)
                 place.remove("file", "ours")
             ledger = [loss for loss in losses(place.address("collector")) if loss["unit"] != "lines"]

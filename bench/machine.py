@@ -13,6 +13,8 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 MIB = 1024 * 1024
+QUIET_CORES_MAX = 0.3
+"""What others may use where a machine is called quiet."""
 
 
 def cpu_seconds(pid: int) -> float:
@@ -50,6 +52,9 @@ def _kib(text: str, field: str) -> int:
     """A zombie has no memory fields."""
     found = text.partition(f"\n{field}")[2].split()
     return int(found[0]) if found else 0
+
+
+WAIT_HELP = "seconds to wait, before each round, for others to be quiet; then it begins regardless (default 0)"
 
 
 class Watch(threading.Thread):
@@ -96,6 +101,16 @@ class Neighbours:
         others = max(0.0, _busy_seconds() - self._busy - ours) / seconds
         loads = f"load average {self.load_before:.1f} before, {os.getloadavg()[0]:.1f} after"
         return f"Beside it: others used {others:.2f} of {os.cpu_count()} cores; {loads}."
+
+
+def wait_for_quiet(seconds: float) -> None:
+    """Wait for two seconds in which others leave most of the machine idle; at most so long, then go on regardless."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        busy, begun = _busy_seconds(), time.monotonic()
+        time.sleep(2)
+        if (_busy_seconds() - busy) / (time.monotonic() - begun) < QUIET_CORES_MAX:
+            return
 
 
 def own_cpu_seconds() -> float:

@@ -22,7 +22,7 @@ from statistics import median
 
 from bench.content import SEGMENT_BODIES, Content, contents
 from bench.intake import CONNECTIONS, STREAMS, TREE, Measured, WrongBytes, append, copy, ship, ship_to_nobody
-from bench.machine import Neighbours, described, own_cpu_seconds
+from bench.machine import WAIT_HELP, Neighbours, described, own_cpu_seconds, wait_for_quiet
 from bench.table import table
 
 RATIO_MIN = 0.30
@@ -104,9 +104,10 @@ def missed(found: Sequence[Way]) -> list[str]:
     return told
 
 
-def measure(found: Sequence[Way], rounds: int, folder: Path) -> None:
+def measure(found: Sequence[Way], rounds: int, folder: Path, patience: float) -> None:
     """All rounds; each way has a folder of its own, gone before the next one begins."""
     for number in range(rounds):
+        wait_for_quiet(patience)
         for place, way in enumerate(found):
             own = folder / f"{number}-{place}"
             try:
@@ -126,6 +127,7 @@ def main() -> int:
     parser.add_argument("--mib", type=int, help="how much each way moves in a round (default 256)")
     parser.add_argument("--rounds", type=int, help="how many rounds (default 5)")
     parser.add_argument("--dir", type=Path, default=TREE / "build" / "bench", help="where stores are made and removed")
+    parser.add_argument("--wait", type=float, default=0, help=WAIT_HELP)
     options = parser.parse_args()
     rounds, mib = options.rounds or (2 if options.quick else 5), options.mib or (64 if options.quick else 256)
     if rounds < 1 or mib < 1:
@@ -135,7 +137,7 @@ def main() -> int:
     found = ways(mib)
     try:
         with tempfile.TemporaryDirectory(dir=options.dir) as folder:
-            measure(found, rounds, Path(folder))
+            measure(found, rounds, Path(folder), options.wait)
     except WrongBytes as error:
         print(f"bench-ship: nothing is reported: {error}", file=sys.stderr)
         return 1

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import capture, ship
+from bench import capture_report, ship
 from bench.balancer import Stored, Tally, configuration
-from bench.capture import Idle, Outcome, Side
+from bench.capture_report import Idle, Outcome, Side
 from bench.content import BODY_BYTES, SEGMENT_BYTES, contents
 from bench.intake import Measured
 from bench.ship import Way
@@ -77,20 +77,20 @@ def test_lines_are_counted_through_any_cuts_and_a_torn_or_repeated_one_is_told()
 
 def test_each_target_of_the_capture_that_is_missed_is_told() -> None:
     good = Outcome("ours", 1, 1000, 0, ALL, 0)
-    assert capture.missed({1: pair([100, 50], [95, 46])}, [good], QUIET) == []
-    (told,) = capture.missed({1: pair([100, 50], [80, 40])}, [good], QUIET)
+    assert capture_report.missed({1: pair([100, 50], [95, 46])}, [good], QUIET) == []
+    (told,) = capture_report.missed({1: pair([100, 50], [80, 40])}, [good], QUIET)
     assert "1 thread: 0.80 of the rate" in told
-    (told,) = capture.missed({}, [Outcome("ours", 2, 1010, 9, ALL, 9)], QUIET)
+    (told,) = capture_report.missed({}, [Outcome("ours", 2, 1010, 9, ALL, 9)], QUIET)
     assert "2 threads: 1 missing" in told
-    (told,) = capture.missed({}, [Outcome("ours", 2, 1009, 9, ALL, 8)], QUIET)
+    (told,) = capture_report.missed({}, [Outcome("ours", 2, 1009, 9, ALL, 8)], QUIET)
     assert "dropped 9 lines, and the ledger says 8" in told
-    (told,) = capture.missed({}, [Outcome("ours", 1, 1009, 9, ALL, 9)], QUIET)
+    (told,) = capture_report.missed({}, [Outcome("ours", 1, 1009, 9, ALL, 9)], QUIET)
     assert "must drop none" in told
-    assert len(capture.missed({}, [good], Idle(0.03, 46.0, 60.0))) == 2
+    assert len(capture_report.missed({}, [good], Idle(0.03, 46.0, 60.0))) == 2
 
 
 def test_what_a_file_misses_is_no_fault_of_ours() -> None:
-    assert capture.missed({}, [Outcome("file", 1, 1009, 9, ALL)], QUIET) == []
+    assert capture_report.missed({}, [Outcome("file", 1, 1009, 9, ALL)], QUIET) == []
 
 
 def test_haproxy_of_the_benchmark_logs_as_the_images_do() -> None:
