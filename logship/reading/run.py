@@ -139,6 +139,8 @@ class Reading:
             progress.pending = 0
             progress.seen.clear()
             return True
+        elif record.get("error") == "replaced":
+            raise Replaced(record["text"])
         elif kind == "error":
             raise Fault("read on after", f"{progress.lines:,} lines", record["text"])
         return False

@@ -15,6 +15,8 @@ NDJSON = "application/x-ndjson"
 READING = "reading"
 """The word of a refusal that ends by itself, when the journal is read: ask again."""
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+REPLACED = "replaced"
+"""The word for a reading that ends because there is another store."""
 
 
 class Refused(Exception):

@@ -22,13 +22,13 @@ from starlette.responses import Response, StreamingResponse
 
 from logship.values import OFFSET_MAX, Invalid, parse_integer
 from logship.view import query, records
-from logship.view.answers import NDJSON, READING, Refused, event, ndjson
+from logship.view.answers import NDJSON, READING, REPLACED, Refused, event, ndjson
 from logship.view.follow import Follower
 from logship.view.history import History
 from logship.view.items import Hidden, Item, Skipped, TimedLine
 from logship.view.journal_reader import Damage, Journal, Picture
 from logship.view.query import Query
-from logship.view.segments import Gone, NoStore
+from logship.view.segments import Gone, NoStore, Replaced
 from logship.view.select import Slow, unknown
 
 STREAM_HEADERS = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
@@ -167,6 +167,13 @@ class Api:
     async def _events(self, asked: Query, start: int) -> AsyncIterator[bytes]:
         """The body of ``/api/logs/live``: events of up to EVENT_RECORDS_MAX records; a batch's last one has an id."""
         yield b"retry: 1000\n\n: live\n\n"
+        try:
+            async for event_text in self._event_texts(asked, start):
+                yield event_text
+        except Replaced as replaced:
+            yield event(REPLACED, None, str(replaced))
+
+    async def _event_texts(self, asked: Query, start: int) -> AsyncIterator[bytes]:
         async for part in self._coming(asked, start, BEHIND_BYTES_MAX):
             if not part:
                 yield b": still here\n\n"
@@ -254,4 +261,5 @@ async def _joined(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for part in parts:
             yield part
     except (Slow, NoStore, Damage, Gone) as error:
-        yield b"\n" + ndjson([{"type": "error", "text": str(error)}])
+        code = {"error": REPLACED} if isinstance(error, Replaced) else {}
+        yield b"\n" + ndjson([{"type": "error", **code, "text": str(error)}])

@@ -35,12 +35,15 @@ class LineCounts:
         self._clock = clock
         self._lock = threading.Lock()
         self._segments: dict[int, _Segment] = {}
+        self._store = 0
 
     def count(self, picture: Picture, seconds: float) -> float:
         """Go on counting for about so long; the share of the journal that is counted, from 0.0 to 1.0."""
         with self._lock:
             kept = [lsn for lsn in self._journal.segments() if lsn < picture.end]
-            self._segments = {lsn: held for lsn, held in self._segments.items() if lsn in kept}
+            held_before = self._segments if picture.store == self._store else {}
+            self._segments = {lsn: held for lsn, held in held_before.items() if lsn in kept}
+            self._store = picture.store
             deadline = self._clock() + seconds
             done = 0
             for number in range(len(kept) - 1, -1, -1):

@@ -16,7 +16,7 @@ from logship.view.history import History
 from logship.view.items import Batch, Skipped
 from logship.view.journal_reader import Journal, Picture
 from logship.view.merge import REORDER_MS
-from logship.view.segments import NoStore
+from logship.view.segments import NoStore, Replaced
 from logship.view.select import Wanted
 
 POLL_SECONDS = 0.03
@@ -83,10 +83,11 @@ class Follower:
     ) -> AsyncIterator[tuple[Picture, Batch | Skipped] | None]:
         """Batches from LSN ``start`` on, with the picture they are of; None for each while in which nothing came.
 
-        Ends when the viewer is told to end.
+        Ends when the viewer is told to end. Raises Replaced when there is another store.
         ``behind_max``: bytes of journal; a reader farther behind is skipped forward, and told.
         """
         at = start
+        store: int | None = None
         while not self.growth.stopped:
             try:
                 picture = await self._do(self._history.journal.picture)
@@ -94,8 +95,9 @@ class Follower:
                 await asyncio.sleep(NO_STORE_SECONDS)
                 yield None
                 continue
-            if picture.end < at:
-                raise NoStore("the journal ends before the cursor: there is another store now; read it anew")
+            store = picture.store if store is None else store
+            if picture.end < at or picture.store != store:
+                raise Replaced("there is another store now than the one that was followed; read it anew")
             if picture.end == at:
                 if not await self.growth.wait(at, HEARTBEAT_SECONDS):
                     yield None

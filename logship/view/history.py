@@ -49,7 +49,7 @@ class History:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.windows = Windows(journal)
-        self._recorded: dict[int, int] = {}  # of frames with losses
+        self._recorded: dict[tuple[int, int], int] = {}  # of frames with losses, by store and LSN
 
     # The last lines.
 
@@ -180,13 +180,13 @@ class History:
         """The marks of loss records of wanted streams (and of none) between two LSNs."""
         for lsn, loss in picture.losses_between(start, end):
             if concerns(loss, picture.identities, wanted):
-                recorded_ms = self.recorded_ms(lsn)
+                recorded_ms = self.recorded_ms(picture, lsn)
                 if recorded_ms is not None:
                     yield loss_mark(lsn, loss, recorded_ms)
 
-    def recorded_ms(self, lsn: int) -> int | None:
+    def recorded_ms(self, picture: Picture, lsn: int) -> int | None:
         """When the frame at ``lsn`` was written; None when it is as old as what retention took."""
-        found = self._recorded.get(lsn)
+        found = self._recorded.get((picture.store, lsn))
         if found is None:
             try:
                 found = self.journal.frame(lsn).entry.time_ms
@@ -194,7 +194,7 @@ class History:
                 return None
             if len(self._recorded) >= RECORDED_MAX:
                 self._recorded.clear()
-            self._recorded[lsn] = found
+            self._recorded[picture.store, lsn] = found
         return found
 
     def _window(self, block: Block, sought: Sought, bounds: Bounds, wanted: Wanted) -> dict[str, list[Item]]:

@@ -39,7 +39,7 @@ class Damage(Exception):
 class Picture:
     """What was known when the journal ended at ``end``: all streams, and the losses, with the LSNs of their frames.
 
-    ``forgotten`` losses are older than those the ledger keeps.
+    ``forgotten`` losses are older than those the ledger keeps. ``store`` differs when it is another store's.
     """
 
     end: int
@@ -47,6 +47,7 @@ class Picture:
     identities: dict[str, Identity]
     losses: list[tuple[int, Loss]]
     forgotten: int = 0
+    store: int = 0
 
     def losses_between(self, start: int, end: int) -> list[tuple[int, Loss]]:
         """Those whose frames lie between two LSNs."""
@@ -81,6 +82,8 @@ class Journal:
         end = self._segments.durable()
         with self._lock:
             if self._picture is not None and end < self._picture.end:
+                self._segments.stores += 1
+            if self._picture is not None and self._segments.stores != self._picture.store:
                 self._reset()
                 end = self._segments.durable()
             if self._picture is None or end > self._picture.end:
@@ -233,7 +236,8 @@ class Journal:
             path: known.get(path) or identify(path, stream.source.fields() if stream.source else {})
             for path, stream in streams.items()
         }
-        return Picture(end, streams, identities, self._state.ledger.records(), self._state.ledger.dropped)
+        ledger = self._state.ledger
+        return Picture(end, streams, identities, ledger.records(), ledger.dropped, self._segments.stores)
 
     def _index(self, blocks: SegmentBlocks, end: int, state: State | None) -> None:
         if blocks.fault is not None or blocks.whole or blocks.end >= end:

@@ -64,7 +64,7 @@ class Lists:
             raise Refused(404, "unknown-target", text)
 
         def read() -> bytes:
-            recorded_ms = self._api.history.recorded_ms
+            recorded_ms = partial(self._api.history.recorded_ms, picture)
             found, total = ledger(picture.losses, picture.identities, asked.wanted, recorded_ms)
             return ndjson([*found, {"type": "total", **total.fields(), "forgotten": picture.forgotten}])
 

@@ -31,7 +31,8 @@ ROUTES: dict[str, tuple[str, dict[str, str], str, str]] = {
         "Lines as they come. The id of an event is a cursor; Last-Event-ID goes on after it.",
         {name: PARAMETERS[name] for name in LIVE_PARAMETERS},
         EVENTS,
-        "Events `lines` (an array of records), `gap` (what a slow reader was not sent) and `at` (nothing wanted came).",
+        "Events `lines` (an array of records), `gap` (what a slow reader was not sent), `at` (nothing wanted came) and "
+        "`replaced` (there is another store).",
     ),
     "/api/losses": (
         "The ledger of losses by time, and what it adds up to.",

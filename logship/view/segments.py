@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 from logship.collect.disk import watermark
@@ -21,6 +23,8 @@ FILES_MAX = 32
 _AHEAD_BYTES = 256 * 1024
 _NEAR_BYTES = 4096
 _WATERMARK_TRIES = 100
+LOOK_SECONDS = 1.0
+"""How often it is looked whether somebody put another store there."""
 
 
 class Gone(Exception):
@@ -31,19 +35,32 @@ class NoStore(Exception):
     """There is no store that can be read; the text says why. It may come: ask again."""
 
 
+class Replaced(NoStore):
+    """There is another store than the one that was read: what comes is not what follows."""
+
+
 class Segments:
     """The journal in ``folder``, read only; for any thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = folder
+        self.stores = 0
+        self._clock = clock
+        self._looked_at = 0.0
         self._files: OrderedDict[int, _File] = OrderedDict()
         self._lock = threading.Lock()
         self._durable = -1
 
     def durable(self) -> int:
-        """The LSN below which all is durable. Raises NoStore."""
+        """The LSN below which all is durable. Raises NoStore.
+
+        ``stores`` goes up when there is another store in the folder than there was: nothing of before holds any more.
+        """
         with self._lock:
             try:
+                if self._is_another():
+                    self.stores += 1
+                    self._close()
                 if self._durable < 0:
                     if (self.folder / "format").read_bytes() != FORMAT:
                         raise NoStore(f"{self.folder} is a store of another version than this program reads")
@@ -59,10 +76,24 @@ class Segments:
     def forget(self) -> None:
         """Close everything: another store may be there now."""
         with self._lock:
-            if self._durable >= 0:
-                os.close(self._durable)
-            self._durable = -1
-            self._files.clear()
+            self._close()
+
+    def _close(self) -> None:
+        if self._durable >= 0:
+            os.close(self._durable)
+        self._durable = -1
+        self._files.clear()
+
+    def _is_another(self) -> bool:
+        """Whether the file that is open is not the one of that name any more, looked at once a second at most."""
+        now = self._clock()
+        if self._durable < 0 or now < self._looked_at + LOOK_SECONDS:
+            return False
+        self._looked_at = now
+        try:
+            return not os.path.samestat(os.stat(self.folder / DURABLE), os.fstat(self._durable))  # noqa: PTH116  # compared with os.fstat
+        except FileNotFoundError:
+            return True
 
     def listed(self) -> list[int]:
         """The LSNs at which segments begin, in order. Raises NoStore."""

@@ -37,7 +37,7 @@ class SourceRecords:
         self._history = history
         self._journal = history.journal
         self._counts = LineCounts(history.journal)
-        self._last: dict[str, tuple[int, int]] = {}  # stream -> LSN of its last frame, time of the line there
+        self._last: dict[str, tuple[tuple[int, int], int]] = {}  # stream -> (store, LSN of its last frame), time
 
     def records(
         self, picture: Picture, targets: Sequence[Target], now_ms: int, *, lines: bool, last_lines: bool = True
@@ -59,7 +59,7 @@ class SourceRecords:
         for stream in streams:
             identity = picture.identities[stream.path]
             facts = self._facts(stream, identity, lost.get(stream.path, Sum()))
-            budget -= self._last_line(stream, facts, budget > 0)
+            budget -= self._last_line(picture, stream, facts, budget > 0)
             self._lines(stream, facts, counted)
             behind = shippers.behind(identity)
             lag(stream, stream.path in in_chain, behind, facts)
@@ -105,14 +105,14 @@ class SourceRecords:
             found = 0 if stream.retired else self._counts.lines(stream)
             facts.add("lines", found, "" if found is not None else "damage in the journal hides some")
 
-    def _last_line(self, stream: StreamState, facts: Found, may_look: bool) -> bool:
+    def _last_line(self, picture: Picture, stream: StreamState, facts: Found, may_look: bool) -> bool:
         """When the last line was written; whether that had to be looked for."""
         lsn = stream.last_lsn
         if lsn is None or stream.retired:
             facts.add("last_line", None, "" if lsn is None else "it is not kept")
             return False
         held = self._last.get(stream.path)
-        if held is not None and held[0] == lsn:
+        if held is not None and held[0] == (picture.store, lsn):
             facts.add("last_line", stamp(held[1]))
             return False
         if not may_look:
@@ -128,7 +128,7 @@ class SourceRecords:
         except (Gone, Damage):
             facts.add("last_line", None, "it cannot be read")
             return True
-        self._last[stream.path] = lsn, time_ms
+        self._last[stream.path] = (picture.store, lsn), time_ms
         facts.add("last_line", stamp(time_ms))
         return True
 

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -154,6 +155,24 @@ def test_following_goes_on_by_itself_after_the_viewer_was_gone(shelf: Shelf, vie
         assert follow.end() == 130
         assert follow.out == b"old 47\nold 48\nold 49\nlive\nmeanwhile\nafter\n"
         assert follow.err.decode().splitlines()[-1] == "logship logs: 6 lines, 0 gaps"
+
+
+def test_following_goes_on_with_another_store_and_says_so(shelf: Shelf, viewer: Viewer, tmp_path: Path) -> None:
+    shelf.append("web/1/app/i", b"old\n")
+    with following(viewer, "-o", "raw") as follow:
+        eventually(lambda: follow.out == b"old\n", "no history")
+        shelf.folder.rename(tmp_path / "kept")
+        other = Shelf(shelf.folder)
+        other.append("web/1/app/j", b"x" * 4000 + b"\n")
+        eventually(lambda: b"there is another store now" in follow.err, "it did not say so")
+
+        def came() -> bool:
+            other.append("web/1/app/j", b"after\n")
+            return b"after\n" in follow.out
+
+        eventually(came, "it did not go on")
+        assert follow.end() == 130
+        other.close()
 
 
 @pytest.mark.parametrize(

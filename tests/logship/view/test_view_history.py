@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from logship.collect import journal as journal_format
 from logship.values import Invalid, Loss
-from logship.view import blocks, lines, window
+from logship.view import blocks, lines, segments, window
 from logship.view import history as history_module
 from logship.view.history import History
 from logship.view.items import Batch, Item, Mark, TimedLine
@@ -312,6 +312,31 @@ def test_there_may_be_no_store_yet(tmp_path: Path) -> None:
     shelf.append("a/1/x/i", b"now\n")
     assert texts(everything(History(journal), wanted())) == [b"now\n"]
     shelf.close()
+
+
+def test_another_store_in_the_same_place_is_read_instead(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is as long already, so that its end does not give it away."""
+    monkeypatch.setattr(segments, "LOOK_SECONDS", 0.0)
+    shelf.append("a/1/x/i", b"old\n")
+    shelf.lose(Loss("1", "a/1/x/i", 0, 1))
+    journal = Journal(shelf.folder)
+    history = History(journal)
+    assert texts(everything(history, wanted())) == [b"old\n"]
+    before = journal.picture()
+    shelf.folder.rename(tmp_path / "kept")
+    with pytest.raises(NoStore):
+        journal.picture()
+    other = Shelf(shelf.folder, BORN_MS + 5000)
+    for number in range(20):
+        other.append("b/1/y/i", b"new %d\n" % number)
+    assert other.end > before.end
+    assert len(texts(everything(history, wanted()))) == 20
+    after = journal.picture()
+    assert after.store != before.store
+    assert list(after.streams) == ["b/1/y/i"]
+    other.close()
 
 
 def test_what_a_slow_reader_is_not_given_is_counted_exactly(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -301,3 +302,19 @@ def test_snapshots_are_hidden_and_counted_until_asked_for(shelf: Shelf, viewer: 
     page.uncheck("[name=snapshots]")
     expect(page.locator("#list > li")).to_have_count(1)
     expect(page.locator("#hidden")).to_have_text("(4 hidden)")
+
+
+def test_a_page_reads_another_store_anew(shelf: Shelf, viewer: Viewer, page: Page, tmp_path: Path) -> None:
+    shelf.append("web/1/app/i", b"old\n" * 50)
+    page.goto(viewer.url)
+    expect(page.locator("#list > li")).to_have_count(50)
+    expect(page.locator("#state")).to_have_text("live")
+    shelf.folder.rename(tmp_path / "kept")
+    other = Shelf(shelf.folder)
+    other.append("web/1/app/j", b"new\n")
+    expect(page.locator("#list > li")).to_have_count(1)
+    assert texts(page) == ["new"]
+    expect(page.locator("#state")).to_have_text("live")
+    other.append("web/1/app/j", b"newer\n")
+    expect(page.locator("#list > li")).to_have_count(2)
+    other.close()

@@ -2,8 +2,9 @@
 // everything that is shown is text it has made harmless. Nothing is buffered here: whoever pauses, or looks at older
 // rows, keeps a cursor, and the store gives what came since.
 
+import { address, element, row, sorted } from "./rows.js";
+
 const ROWS_MAX = 5000;
-const EXPAND_FROM = Number(document.body.dataset.expandFrom); // characters: a longer line is cut off at the edge, and opens
 const FIELDS = ["q", "grep", "i", "n", "since", "snapshots"];
 const COLUMNS = [["p", 6, 20], ["g", 6, 14]]; // classes of widths there are, in characters: containers, programs
 
@@ -45,45 +46,6 @@ function tell(text, bad = false) {
   state.classList.toggle("bad", bad);
 }
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const clock = (time) => `${MONTHS[Number(time.slice(5, 7)) - 1]} ${time.slice(8, 10)} ${time.slice(11, 23)}`;
-
-function element(name, kind, text) {
-  const made = document.createElement(name);
-  if (kind) made.className = kind;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-const address = (record) =>
-  `L${record.stream}@${record.offset}` +
-  (record.type === "mark" ? "." + record.what : "") + (record.loss ? "." + record.loss.id : "");
-
-function row(record) {
-  const made = element("li", record.type === "mark" ? `row mark ${record.what}` : "row");
-  made.id = address(record);
-  const time = element("time", "", clock(record.time));
-  time.dateTime = record.time;
-  const tag = element(record.place ? "a" : "span", record.place ? `tag h${record.hue}` : "", record.place);
-  if (record.place) {
-    tag.href = page({ q: record.place });
-    tag.title = record.place;
-  }
-  const program = element("span", "program", record.program);
-  program.title = record.program;
-  const said = element("div", "said");
-  if (record.text.length > EXPAND_FROM) {
-    said.append(element("details", "text"));
-    said.lastChild.append(element("summary", "", record.text));
-  } else {
-    said.append(element("span", "text", record.text));
-  }
-  if (record.left_out) said.append(element("span", "note", `${record.left_out.toLocaleString("en")} bytes more`));
-  if (record.flags) said.append(element("span", "note", record.flags.join(", ")));
-  made.append(time, tag, program, said);
-  return made;
-}
-
 // A container or program with a longer name than there was: its column grows, up to a bound.
 function widen(record) {
   for (const [at, name] of [record.place, record.program].entries()) {
@@ -109,7 +71,7 @@ function add(records) {
     // A batch that was cut off by a lost connection comes again, whole.
     if (document.getElementById(address(record))) continue;
     widen(record);
-    fragment.append(row(record));
+    fragment.append(row(record, page));
   }
   list.append(fragment);
   const over = list.children.length - ROWS_MAX;
@@ -132,19 +94,10 @@ function addGap(record) {
     button.disabled = true;
     const found = await read(parameters({ cursor: record.cursor, at: record.at, shown: "1" }));
     if (found.fault) { button.disabled = false; tell(found.fault, true); return; }
-    made.replaceWith(...found.records.filter((one) => !document.getElementById(address(one))).map(row));
+    made.replaceWith(...found.records.filter((one) => !document.getElementById(address(one))).map((one) => row(one, page)));
   });
   made.append(button);
   list.append(made);
-}
-
-// Rows, and how many lines are hidden.
-function sorted(records) {
-  const of = (type) => records.filter((one) => one.type === type);
-  return {
-    records: records.filter((one) => one.type === "line" || one.type === "mark"),
-    hidden: of("hidden").reduce((sum, one) => sum + one.lines, 0),
-  };
 }
 
 async function read(query) {
@@ -183,7 +136,7 @@ function connect() {
     if (source !== live) return;
     tell("connection lost; trying again", true);
     // A browser gives up for good when it is answered with an error; we do not.
-    if (live.readyState === EventSource.CLOSED) setTimeout(() => { if (source === live) connect(); }, 2000);
+    if (live.readyState === EventSource.CLOSED) setTimeout(() => { if (source === live) reconnect(); }, 2000);
   });
   live.addEventListener("lines", (event) => {
     const { records, hidden: more } = sorted(JSON.parse(event.data));
@@ -194,6 +147,7 @@ function connect() {
     if (event.lastEventId) cursor = event.lastEventId;
     if (follow) toEnd();
   });
+  live.addEventListener("replaced", () => query(false));
   live.addEventListener("at", (event) => { if (showing) cursor = event.lastEventId; });
   live.addEventListener("gap", (event) => {
     const record = JSON.parse(event.data);
@@ -202,6 +156,17 @@ function connect() {
     cursor = event.lastEventId;
     toEnd();
   });
+}
+
+// After a refusal: where the journal ends before the cursor, it is another one, and is read anew.
+async function reconnect() {
+  const before = source;
+  try {
+    const health = await (await fetch("/healthz")).json();
+    if (source !== before) return;
+    if (health.cursor && BigInt(health.cursor) < BigInt(cursor)) { query(false); return; }
+  } catch { /* the viewer is still away */ }
+  connect();
 }
 
 // While nothing is shown the cursor stands still; from there the store gives all of it.
