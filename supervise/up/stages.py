@@ -40,7 +40,7 @@ LINT = (
 UNIT = Stage(
     "unit",
     ("pytest", *("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"), *("-m", "not engine and not long")),
-    600,
+    1800,
     {},
 )
 """On as many cores as there are, up to four; the others share one engine and one set of ports, so they run in turn."""

@@ -1,0 +1,147 @@
+"""Time and threads of a simulated world: one hub, a heap of what is due, and a greenlet for each thread.
+
+Nothing runs by itself: the hub takes what is due first, moves the clock there and lets one greenlet run until it
+blocks. What is due at the same instant runs in the order in which it became so. So a world is a function of its seed.
+
+Left to others: what a process is (``process``), what threads wait for (``threads``, ``network``).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Protocol
+
+from greenlet import getcurrent, greenlet
+
+
+class Killed(BaseException):
+    """The end of a process, as its threads see it. Nothing in production code catches it."""
+
+
+class Owner(Protocol):
+    """Whose thread it is."""
+
+    dead: bool
+    tasks: dict[Task, None]
+
+
+class Task:
+    """One thread of a process."""
+
+    __slots__ = ("blocked", "greenlet", "name", "owner", "ticket", "woken")
+
+    def __init__(self, owner: Owner, name: str) -> None:
+        self.owner = owner
+        self.name = name
+        self.ticket = 0
+        self.blocked = True
+        self.woken = False
+        self.greenlet: greenlet | None = None
+
+
+class Engine:
+    """The clock and what is due. Times are seconds since the world began."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.steps = 0
+        self.current: Task | None = None
+        self.failure: Exception | None = None  # ends the world wherever it was found
+        self._due: list[tuple[float, int, Callable[[], object] | Task, int]] = []
+        self._number = 0
+        self._hub = getcurrent()
+
+    def at(self, when: float, call: Callable[[], object]) -> None:
+        """Have the hub call ``call`` then."""
+        self._number += 1
+        heapq.heappush(self._due, (max(when, self.now), self._number, call, 0))
+
+    def after(self, seconds: float, call: Callable[[], object]) -> None:
+        """Have the hub call ``call`` so much later."""
+        self.at(self.now + seconds, call)
+
+    def spawn(self, owner: Owner, work: Callable[[], object], name: str) -> Task:
+        """A new thread, to run as soon as the others due now have."""
+        task = Task(owner, name)
+
+        def body() -> None:
+            try:
+                if not owner.dead:
+                    work()
+            except Killed:
+                pass
+            finally:
+                owner.tasks.pop(task, None)
+
+        task.greenlet = greenlet(body)
+        owner.tasks[task] = None
+        self._push(self.now, task)
+        return task
+
+    def block(self, seconds: float | None) -> bool:
+        """Let others run until somebody wakes this thread, or so many seconds; whether somebody did. Raises Killed."""
+        task = self.current
+        assert task is not None, "only a thread of a process can wait"
+        if task.owner.dead:
+            raise Killed
+        task.ticket += 1
+        task.blocked, task.woken = True, False
+        if seconds is not None:
+            self._push(self.now + max(0.0, seconds), task)
+        self._hub.switch()
+        if task.owner.dead:
+            raise Killed
+        return task.woken
+
+    def wake(self, task: Task) -> None:
+        """End a thread's wait."""
+        if task.blocked and not task.woken and not task.owner.dead:
+            task.woken = True
+            self._push(self.now, task)
+
+    def reap(self, owner: Owner) -> None:
+        """End all threads of a dead process: each unwinds, and can do nothing on its way out. From the hub only."""
+        assert owner.dead
+        for task in [*owner.tasks]:
+            assert task.greenlet is not None
+            if task.greenlet:  # has begun
+                before, self.current = self.current, task
+                task.greenlet.parent = getcurrent()
+                task.greenlet.throw(Killed)
+                self.current = before
+        owner.tasks.clear()
+
+    def run(self, until: float, done: Callable[[], bool] | None = None) -> None:
+        """Let the world go on until then, or until ``done``, which is asked when the clock has moved."""
+        self._hub = getcurrent()
+        while self._due and self._due[0][0] <= until:
+            when, _, what, ticket = heapq.heappop(self._due)
+            if when > self.now:
+                if done is not None and done():
+                    heapq.heappush(self._due, (when, 0, what, ticket))
+                    return
+                self.now = when
+            self.steps += 1
+            if not isinstance(what, Task):
+                what()
+            elif what.blocked and what.ticket == ticket and not what.owner.dead:
+                self._resume(what)
+            if self.failure is not None:
+                failure, self.failure = self.failure, None
+                raise failure
+        if not self._due or self._due[0][0] > until:
+            self.now = max(self.now, until)
+
+    def _resume(self, task: Task) -> None:
+        assert task.greenlet is not None
+        task.blocked = False
+        self.current = task
+        try:
+            task.greenlet.switch()
+        finally:
+            self.current = None
+
+    def _push(self, when: float, task: Task) -> None:
+        self._number += 1
+        heapq.heappush(self._due, (when, self._number, task, task.ticket))

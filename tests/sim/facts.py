@@ -1,0 +1,69 @@
+"""What the simulated kernel says of files: stat(2), and the names in a folder."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tests.sim.disk import Inode
+
+if TYPE_CHECKING:
+    from tests.sim.kernel import Os
+
+TICK_SECONDS = 0.004
+"""File times move in steps of the kernel's tick."""
+
+
+class Facts:
+    """What stat(2) says."""
+
+    __slots__ = ("_epoch", "_mtime", "st_dev", "st_ino", "st_mode", "st_size")
+
+    def __init__(self, inode: Inode, epoch: float) -> None:
+        self.st_dev = id(inode.fs)
+        self.st_ino = inode.number
+        self.st_mode = inode.kind | 0o600
+        self.st_size = 0 if inode.kind == stat.S_IFIFO else len(inode.data)
+        self._epoch = epoch
+        self._mtime = inode.mtime
+
+    @property
+    def st_mtime(self) -> float:
+        """When it was last changed."""
+        return self._epoch + self._mtime - self._mtime % TICK_SECONDS
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """The same in nanoseconds."""
+        return int(self.st_mtime * 1e9)
+
+
+class Entry:
+    """One name in a folder, as scandir gives it."""
+
+    __slots__ = ("_inode", "_os", "name", "path")
+
+    def __init__(self, os: Os, folder: str, name: str, inode: Inode) -> None:
+        self._os = os
+        self._inode = inode
+        self.name = name
+        self.path = f"{folder}/{name}"
+
+    def stat(self, **_: bool) -> Facts:
+        """Of what has the name now."""
+        return self._os.stat(self.path)
+
+    def is_dir(self, **_: bool) -> bool:
+        """As it was listed."""
+        return self._inode.is_folder
+
+
+class Listing(list[Entry]):
+    """What scandir returns."""
+
+    def __enter__(self) -> Iterator[Entry]:
+        return iter(self)
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()

@@ -1,0 +1,75 @@
+"""Mistakes that the simulator must find: each takes one safeguard away from the code under test, while a world runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from logship import files
+from logship.collect import admission, disk, folder, payload, store
+from logship.ship import discover
+
+
+def _sync(self: disk.Disk) -> None:
+    """Without the fdatasync."""
+    self.publish()
+
+
+def _replace(path: Any, content: bytes, mode: int = 0o644) -> None:
+    """Without the fsync of the folder."""
+    fresh = path.with_name(f".{path.name}.new")
+    system = vars(files)["os"]  # as it is bound while a world runs
+    descriptor = system.open(fresh, system.O_WRONLY | system.O_CREAT | system.O_TRUNC, mode)
+    system.write(descriptor, content)
+    system.fsync(descriptor)
+    system.close(descriptor)
+    fresh.replace(path)
+
+
+def _examine(body: bytes, encoding: Any, _digests: Any, limits: Any) -> Any:
+    """Without a look at the digests."""
+    return payload.examine(body, encoding, (), limits)
+
+
+def _without(*rows: int) -> tuple[Any, ...]:
+    """The order of refusals without some of its rows."""
+    return tuple(each for each in admission.APPEND_ORDER if each[0] not in rows)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``patches`` make the mistake; ``invariants`` are what it may violate; ``known`` is a seed that showed it once."""
+
+    name: str
+    patches: Mapping[tuple[Any, str], Any]
+    invariants: frozenset[str]
+
+
+MUTATIONS = (
+    Mutation("ack before fsync", {(disk.Disk, "sync"): _sync}, frozenset({"shown is durable", "acked is durable"})),
+    Mutation(
+        "no expected-offset check",
+        {(admission, "APPEND_ORDER"): _without(15)},
+        frozenset({"nothing twice", "bytes identical", "order kept"}),
+    ),
+    Mutation("no digest check", {(store, "examine"): _examine}, frozenset({"bytes identical"})),
+    Mutation(
+        "no epoch fence", {(admission, "APPEND_ORDER"): _without(10, 11)}, frozenset({"an older epoch is refused"})
+    ),
+    Mutation(
+        "no directory fsync",
+        {
+            (disk, "replace"): _replace,
+            (folder, "replace"): _replace,
+            (disk, "sync_folder"): lambda _path: None,
+            (folder, "sync_folder"): lambda _path: None,
+        },
+        frozenset({"shown is durable", "acked is durable", "recovery"}),
+    ),
+    Mutation(
+        "no tail-digest guard",
+        {(discover.SpoolSource, "has_digest"): lambda _self, _span, _digest: True},
+        frozenset({"resumed with proof alone"}),
+    ),
+)

@@ -1,0 +1,189 @@
+"""A history: what a seed makes happen, as values that can be printed, left out one by one, and done again.
+
+What the plan does not say (latencies, how bytes are cut, which pages a crash keeps) comes from the seed, too, when the
+history is played.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from tests.sim.network import Fate
+
+PROGRAMS = ("app", "web")
+ENTRIES = ("spool", *PROGRAMS)
+FATES = (
+    "cut-request", "cut-answer", "lose-request", "lose-answer", "delay-request", "delay-answer", "again", "garble",
+    "die",
+)  # fmt: skip
+FAULTS = (
+    "kill spool", "kill ship", "kill collect", "kill container", "remove container", "stop container", "crash machine",
+    "crash collector", "partition", "full disk", "full store", "failing sync", "stop collect", "kill janitor",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A program of a container writes so many bytes."""
+
+    at: float
+    container: str
+    program: str
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.at:7.3f}  {self.container}: {self.program} writes {self.size} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something goes wrong: ``steps`` system calls of its victim after ``at``, for ``seconds`` where it lasts."""
+
+    at: float
+    kind: str
+    victim: str = ""
+    steps: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        tail = f" {self.victim}" if self.victim else ""
+        tail += f", {self.steps} system calls later" if self.steps else ""
+        tail += f", for {self.seconds:.2f} s" if self.seconds else ""
+        return f"{self.at:7.3f}  {self.kind}{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """How the parts are set in this history; small, so that every bound is met."""
+
+    chunk_bytes: int = 700
+    spool_segment_bytes: int = 1000
+    spool_bytes_max: int = 1 << 20
+    store_segment_bytes: int = 6000
+    tail_bytes: int = 256
+    keep_bytes: int = 1024
+    look_seconds: float = 0.3
+    pipe_bytes: int = 65536
+    linger: float = 0.01
+    latency: float = 0.005
+    torn: bool = False
+    orphans_wait: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The history of a seed."""
+
+    seed: int
+    seconds: float
+    knobs: Knobs
+    containers: tuple[str, ...]
+    writes: tuple[Write, ...]
+    faults: tuple[Fault, ...]
+    fates: tuple[tuple[int, Fate], ...] = field(default=())
+
+    @property
+    def size(self) -> int:
+        """How much there is to read."""
+        return len(self.writes) + len(self.faults) + len(self.fates) + len(self.containers)
+
+    def without(self, kind: str, first: int, count: int) -> Plan:
+        """The same without some of its ``writes``, ``faults`` or ``fates``."""
+        kept = getattr(self, kind)
+        changed: dict[str, object] = {kind: kept[:first] + kept[first + count :]}
+        return replace(self, **changed)  # type: ignore[arg-type]  # the names are its own fields
+
+    def lines(self) -> list[str]:
+        """It, for people."""
+        said = [f"containers {', '.join(self.containers)}; {self.knobs}"]
+        told = [(each.at, str(each)) for each in self.writes] + [(each.at, str(each)) for each in self.faults]
+        said += [text for _, text in sorted(told)]
+        said += [
+            f"request {number}: {fate.kind} at {fate.at:.0%}" + (f", {fate.seconds:.2f} s" if fate.seconds else "")
+            for number, fate in self.fates
+        ]
+        return said
+
+
+def make(seed: int) -> Plan:
+    """The history of this seed."""
+    chance = Random(f"plan {seed}")
+    containers = ("web1", "web2")[: chance.choice((1, 1, 2))]
+    seconds = chance.choice((3.0, 5.0, 8.0))
+    calm = chance.random() < 0.15
+    return Plan(
+        seed,
+        seconds,
+        _knobs(chance),
+        containers,
+        _writes(chance, containers, seconds),
+        () if calm else _faults(chance, containers, seconds),
+        _fates(chance),
+    )
+
+
+def _knobs(chance: Random) -> Knobs:
+    tail = chance.choice((64, 256, 4096))
+    segment = chance.choice((300, 1000, 4000))
+    return Knobs(
+        chunk_bytes=chance.choice((150, 400, 1000, 5000)),
+        spool_segment_bytes=segment,
+        spool_bytes_max=chance.choice((1 << 20, 1 << 20, 2 * segment, 4 * segment)),
+        store_segment_bytes=chance.choice((2000, 6000, 30000)),
+        tail_bytes=tail,
+        keep_bytes=chance.choice((tail, 4 * tail)),
+        look_seconds=chance.choice((0.25, 0.6)),
+        pipe_bytes=chance.choice((512, 4096, 65536)),
+        linger=chance.choice((0.0, 0.01, 0.03)),
+        latency=chance.choice((0.002, 0.02, 0.2)),
+        torn=chance.random() < 0.5,
+        orphans_wait=chance.choice((0.0, 0.5, 2.0)),
+    )
+
+
+def _writes(chance: Random, containers: tuple[str, ...], seconds: float) -> tuple[Write, ...]:
+    count = chance.randint(3, 14)
+    programs = PROGRAMS[: chance.randint(1, 2)]
+    return tuple(
+        Write(
+            round(chance.random() * seconds, 3),
+            chance.choice(containers),
+            chance.choice(programs),
+            chance.choice((1, 40, 200, 900, 2500)),
+        )
+        for _ in range(count)
+    )
+
+
+def _faults(chance: Random, containers: tuple[str, ...], seconds: float) -> tuple[Fault, ...]:
+    favourites = chance.sample(FAULTS, chance.randint(1, 4))
+    found = []
+    for _ in range(chance.choice((1, 2, 4, 7))):
+        kind = chance.choice(favourites)
+        victim, lasts = "", 0.0
+        if kind.endswith(("spool", "ship", "container")):
+            victim = chance.choice(containers)
+        if kind in ("partition", "full disk", "full store"):
+            lasts = round(chance.choice((0.3, 1.0, 4.0)) * chance.random(), 3)
+        if kind == "partition":
+            victim = f"{chance.choice(containers)} {chance.choice(('up', 'down', 'both'))}"
+        steps = chance.choice((0, 0, chance.randint(1, 60), chance.randint(1, 400)))
+        found.append(Fault(round(chance.random() * seconds, 3), kind, victim, steps, lasts))
+    return tuple(found)
+
+
+def _fates(chance: Random) -> tuple[tuple[int, Fate], ...]:
+    rate = chance.choice((0.0, 0.02, 0.1, 0.25))
+    favourites = chance.sample(FATES, chance.randint(1, 4))
+    found = []
+    for number in range(1, 120):
+        if chance.random() < rate:
+            kind = chance.choice(favourites)
+            seconds = (
+                round(chance.choice((0.1, 1.0, 5.0)) * chance.random(), 3) if kind[:5] in ("delay", "again") else 0.0
+            )
+            if kind == "die":  # the next life asks about when it arrives
+                seconds = round(0.2 + 0.5 * chance.random(), 3)
+            found.append((number, Fate(kind, round(chance.random(), 4), seconds)))
+    return tuple(found)

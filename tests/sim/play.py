@@ -1,0 +1,68 @@
+"""One history played, and what came of it."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.sim.bind import bound
+from tests.sim.plan import Plan, make
+from tests.sim.violation import Violation
+from tests.sim.world import World
+
+Patches = Mapping[tuple[Any, str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``violated`` is the invariant that does not hold, empty where all do. ``trace`` tells two plays apart."""
+
+    plan: Plan
+    violated: str = ""
+    text: str = ""
+    trace: str = ""
+    requests: int = 0
+    steps: int = 0
+
+
+def play(plan: Plan, patches: Patches | None = None, tell: Callable[[str], None] | None = None) -> Outcome:
+    """Play a history; ``patches`` are mutations of the code under test, ``tell`` gets what happens."""
+    trace = hashlib.sha256()
+
+    def told(text: str) -> None:
+        trace.update(text.encode())
+        if tell is not None:
+            tell(text)
+
+    world = World(plan, told)
+    violated = text = ""
+    uvicorn = logging.getLogger("uvicorn.error")
+    collecting, telling = gc.isenabled(), uvicorn.disabled
+    uvicorn.disabled = True  # it tells of requests whose process was killed, which processes cannot
+    gc.disable()  # what is collected when must not depend on what ran before
+    try:
+        with bound(world.bound, {**world.patches(), **(patches or {})}):
+            try:
+                world.play()
+            except Violation as violation:
+                violated, text = violation.invariant, str(violation)
+            except Exception as error:
+                violated, text = "no surprise", f"{type(error).__name__}: {error}"
+                if tell is not None:
+                    raise
+            finally:
+                world.end()
+    finally:
+        uvicorn.disabled = telling
+        if collecting:
+            gc.enable()
+    return Outcome(plan, violated, text, trace.hexdigest()[:16], world.network.requests, world.engine.steps)
+
+
+def play_seed(seed: int, patches: Patches | None = None) -> Outcome:
+    """Play the history of a seed."""
+    return play(make(seed), patches)
