@@ -132,7 +132,9 @@ class Wire:
             self.up.send(data, fate.seconds)
         else:
             self.late = True
-            self.network.expect(self.asked.path, fate.seconds + 2.0, lambda: self.up.send(data, 0.0, self.transport.eof))
+            self.network.expect(
+                self.asked.path, fate.seconds + 2.0, lambda: self.up.send(data, 0.0, self.transport.eof)
+            )
         self.client.process.kill()
 
     def answer(self, data: bytes) -> None:
@@ -238,7 +240,7 @@ class Network:
         host, name = wire.up.source, wire.up.target
         listener = next((each for (there, _), each in self.listeners.items() if there == name), None)
         if listener is not None and not listener.process.dead:
-            ghost = Wire(self, _Ghost(), listener, host)  # type: ignore[arg-type]  # as much of a socket as a wire needs
+            ghost = Wire(self, _Ghost(), listener, host)  # type: ignore[arg-type]  # as much as a wire needs
             listener.loop.call_soon_threadsafe(ghost.transport.begin)
             ghost.asked = self.tap.asked(data)
             if ghost.asked is not None:
