@@ -6,11 +6,14 @@ import json
 import secrets
 import subprocess
 import time
+import urllib.request
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from tests.e2e.stack import TREE, Stack, docker, eventually, get
+from tests.logship.prometheus import value
 
 pytestmark = pytest.mark.engine
 
@@ -30,12 +33,16 @@ def url(stack: Stack) -> str:
     return f"http://127.0.0.1:{stack.ports['VIEWER_PORT']}"
 
 
-def sources(stack: Stack) -> set[str]:
-    """The streams that the viewer knows, as ``service:program``."""
+def source_records(stack: Stack) -> list[dict[str, Any]]:
+    """What ``logship sources -o json`` tells of each stream."""
     command = [LOGSHIP, "sources", "--url", url(stack), "-o", "json"]
     text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    found = [json.loads(line) for line in text.splitlines()]
-    return {f"{source['place'].partition('/')[0]}:{source['program']}" for source in found}
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def sources(stack: Stack) -> set[str]:
+    """The streams that the viewer knows, as ``service:program``."""
+    return {f"{source['place'].partition('/')[0]}:{source['program']}" for source in source_records(stack)}
 
 
 def test_every_program_of_every_container_has_its_stream(stack: Stack) -> None:
@@ -49,6 +56,50 @@ def test_every_program_of_every_container_has_its_stream(stack: Stack) -> None:
         *(f"collector:{name}" for name in ("collect", "view", "audit", "supervise", "supervisord", "spool", "ship")),
     }
     eventually("every stream is there", lambda: wanted <= sources(stack), seconds=60)
+
+
+def test_of_every_open_stream_it_is_known_how_far_behind_it_is_and_what_outage_it_survives(stack: Stack) -> None:
+    get(stack.ha_address())
+    wanted = ("lag_bytes", "lag_seconds", "rate", "survives_seconds", "lines", "last_line")
+
+    def unknown() -> list[str]:
+        still = [one for one in source_records(stack) if not one["closed"]]
+        return [
+            f"{one['source']} {name}: {one['unknown'][name]}"
+            for one in still
+            for name in wanted
+            if name in one["unknown"]
+        ]
+
+    eventually("all of it is known", lambda: not unknown(), seconds=120, every=2, explain=lambda: "\n".join(unknown()))
+    (haproxy,) = [one for one in source_records(stack) if one["source"].startswith("ha/") and one["kind"] == "haproxy"]
+    print({name: haproxy[name] for name in wanted})
+    assert haproxy["lag_seconds"] < 60
+    assert haproxy["lines"] >= 1
+    assert haproxy["survives_seconds"] is None or haproxy["survives_seconds"] > 3600
+
+
+def test_snapshots_are_hidden_and_counted_unless_they_are_asked_for(stack: Stack) -> None:
+    def snapshots(*words: str) -> int:
+        return sum(json.loads(str(line["text"]))["event"] == "snapshot" for line in logs(stack, "-n", "all", *words))
+
+    eventually("both programs have told", lambda: snapshots("webapp:supervise") and snapshots("webapp:ship"))
+    for line in logs(stack, "-n", "all", "webapp"):
+        assert '"snapshot"' not in str(line["text"])[:100], line
+    command = [LOGSHIP, "logs", "--url", url(stack), "-n", "all", "webapp"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "snapshots hidden; --snapshots shows them" in result.stderr
+    assert len(logs(stack, "-n", "all", "--snapshots", "webapp")) > len(logs(stack, "-n", "all", "webapp"))
+
+
+def test_viewer_and_collector_tell_prometheus_how_they_are(stack: Stack) -> None:
+    with urllib.request.urlopen(f"{url(stack)}/metrics", timeout=60) as answer:
+        text = answer.read()
+    assert value(text, "logship_stream_bytes_total", service="ha", program="haproxy") > 0
+    inside = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:4437/metrics').read().decode(), end='')"
+    own = docker("exec", stack.ids("collector")[0], "python3", "-c", inside) + "\n"
+    assert value(own.encode(), "logship_collect_appends_total") > 0
+    assert value(own.encode(), "logship_collect_accepting") == 1
 
 
 def test_each_of_300_requests_is_one_haproxy_line_at_the_collector(stack: Stack) -> None:

@@ -29,6 +29,7 @@ EXPECTED = {
     ".venv/bin/logship logs -n 20": r"(?m)^.* (ha|webapp|collector)/\d+:\w+ \| ",
     ".venv/bin/logship logs ha:haproxy -n 5": r"ha/1:haproxy \| ",
     ".venv/bin/logship sources": r"(?m)^webapp/5:serf ",
+    ".venv/bin/logship losses": r"^no loss is recorded\n$",
     ".venv/bin/supervise lb status": r"alive +up +L7OK",
     ".venv/bin/supervise lb history": r"applied +runtime .* join ",
     "make down": r"removed 7 containers",
@@ -83,4 +84,5 @@ def test_every_command_of_the_readme_does_what_it_says(stack: Stack, tmp_path: P
         if command in EXPECTED:
             result = typed(stack, command, tmp_path)
             assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
-            assert re.search(EXPECTED[command], result.stdout), f"{command}\n{result.stdout}"
+            shown = result.stdout or result.stderr
+            assert re.search(EXPECTED[command], shown), f"{command}\n{shown}"

@@ -97,8 +97,11 @@ class Weather:
         assert numbered
         return Counters(int(facts["Pid"]), requests, int(numbered[1]), int(facts["DroppedLogs"]))
 
-    def numbers(self, pid: int) -> list[int]:
-        """The number of each line for /load/ that the collector has of this worker; no line may be torn."""
+    def numbers(self, pid: int) -> tuple[list[int], bytes]:
+        """The number of each line for /load/ that the collector has of this worker, and the begun line at the end.
+
+        No line may be torn. While more is on its way the last line may be there in part: nobody cuts at line ends.
+        """
         found, rest = [], b""
         for piece in self.collected.content("haproxy", self.incarnation):
             *lines, rest = (rest + piece).split(b"\n")
@@ -107,8 +110,7 @@ class Weather:
                 assert match or b" /load/" not in line, f"torn: {line!r}"
                 if match and int(match[1]) == pid:
                     found.append(int(match[2]))
-        assert rest == b"", f"the end of a line is missing: {rest!r}"
-        return found
+        return found, rest
 
     def missing(self) -> Counter[str]:
         """Lines that the ledger says are missing, by what the audit says became of them; it may hold nothing else."""
@@ -127,8 +129,10 @@ class Weather:
         """The numbers, once there are so many, or for two minutes are not."""
         eventually("the collector answers", self.collected.answers)
         with contextlib.suppress(AssertionError):  # the judgement that follows tells more
-            eventually("all is there", lambda: len(self.numbers(pid)) >= wanted, seconds=120, every=2)
-        return self.numbers(pid)
+            eventually("all is there", lambda: len(self.numbers(pid)[0]) >= wanted, seconds=120, every=2)
+        found, rest = self.numbers(pid)
+        assert rest == b"", f"the end of a line is missing: {rest!r}"
+        return found
 
 
 @pytest.fixture
