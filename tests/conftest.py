@@ -6,6 +6,8 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.catalogue.recording"]
+
 # How long an example takes says something about the machine and its other work, nothing about the code.
 settings.register_profile("tree", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tree")

@@ -106,6 +106,7 @@ def test_an_epoch_is_claimed_once_a_session_only() -> None:
     assert world.collector.streams[FIRST].producers == {PRODUCER: (0, 6)}
 
 
+@pytest.mark.case(61)
 def test_an_answer_lost_after_the_commit_is_found_by_asking() -> None:
     world = settled()
     world.grow(100)
