@@ -160,6 +160,7 @@ def settled(stack: Stack, lines: int) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.case(115, 117)
 def test_under_load_with_a_jammed_pipe_and_reloads_every_line_is_stored_or_counted(audited: Stack) -> None:
     ha = audited.ids("ha")[0]
     settled(audited, numbered(ha))
@@ -184,6 +185,7 @@ def test_under_load_with_a_jammed_pipe_and_reloads_every_line_is_stored_or_count
     assert {record["unit"] for record in records} == {"lines"}
 
 
+@pytest.mark.case(115)
 def test_an_ordered_restart_of_haproxy_is_verified_to_its_last_line(audited: Stack) -> None:
     ha = audited.ids("ha")[0]
     workers = len(found(audited)["workers"])

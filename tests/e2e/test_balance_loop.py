@@ -80,6 +80,7 @@ def test_traffic_is_balanced_and_a_session_stays_on_its_server(running: Edge) ->
     assert not [headers for _, _, headers in mine if "set-cookie" in headers]
 
 
+@pytest.mark.case(116)
 def test_log_lines_are_httplogs_with_ours_behind_and_whole_however_long_the_request(running: Edge) -> None:
     running.get("/" + "x" * 9000)
     running.get('/%22%0a"'.replace('"', "%22"))

@@ -88,6 +88,7 @@ def spool(container: str) -> tuple[str, int, int]:
     return name, int(end), int(held)
 
 
+@pytest.mark.case(79, 100)
 def test_the_ledgers_count_is_what_is_missing_and_reading_shows_it_at_its_place(small: Stack) -> None:
     webapp, collector = small.ids("webapp")[0], small.ids("collector")[0]
     collected = Collected(small)

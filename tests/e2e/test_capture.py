@@ -150,6 +150,7 @@ def stored(name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.case(117)
 def test_requests_less_dropped_logs_are_the_lines_in_the_spool_though_it_is_killed(balancer: str) -> None:
     """The count is exact: splice loses nothing at a kill, and what finds no place in the pipe HAProxy counts itself."""
     if shutil.which("wrk") is None:

@@ -112,6 +112,7 @@ class Trial:
         assert self.stack.state(self.node)["incarnation"] == self.incarnation, "the container was never restarted"
 
 
+@pytest.mark.case(50, 51, 52, 53, 54, 55, 57, 58)
 def test_every_stream_arrives_as_it_was_written(
     fresh_stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +122,7 @@ def test_every_stream_arrives_as_it_was_written(
     trial.judged()
 
 
+@pytest.mark.case(47, 84, 85)
 def test_kills_of_ship_spool_and_collect_at_random_change_no_byte(
     fresh_stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +138,7 @@ def test_kills_of_ship_spool_and_collect_at_random_change_no_byte(
     assert set(kills) == {"spool", "ship", "collect"}, "each was killed"
 
 
+@pytest.mark.case(79)
 def test_an_outage_of_the_collector_changes_no_byte(
     fresh_stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ def test_nobody_who_talks_to_the_network_in_the_collector_is_root() -> None:
         assert docker("exec", name, "stat", "-c", "%U", "/var/lib/logship/store/journal") == "logship"
 
 
+@pytest.mark.case(110)
 def test_an_idle_web_node_with_a_key_falls_silent(tmp_path: Path) -> None:
     """Checks of readiness and health leave no lines behind; the key comes from a file that Serf's user may read."""
     key = tmp_path / "key"

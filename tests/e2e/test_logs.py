@@ -45,6 +45,7 @@ def sources(stack: Stack) -> set[str]:
     return {f"{source['place'].partition('/')[0]}:{source['program']}" for source in source_records(stack)}
 
 
+@pytest.mark.case(126)
 def test_every_program_of_every_container_has_its_stream(stack: Stack) -> None:
     get(stack.ha_address())
     wanted = {
@@ -141,6 +142,7 @@ def test_a_follower_sees_a_request_soon_and_once(stack: Stack) -> None:
     assert len(logs(stack, "ha:haproxy", "-n", "all", "-g", mark)) == 1
 
 
+@pytest.mark.case(79, 84)
 def test_an_outage_of_the_collector_and_kills_of_the_shippers_lose_and_repeat_nothing(stack: Stack) -> None:
     """The collector is down, spool and ship are killed with -9, requests go on: each is one line afterwards."""
     mark = secrets.token_hex(6)

@@ -156,6 +156,7 @@ def write(container: str, mark: str, size: int = 3_000_000) -> Writer:
     return writer
 
 
+@pytest.mark.case(114, 132)
 def test_every_byte_that_left_the_pipe_of_a_killed_and_removed_container_arrives(fleet: Fleet) -> None:
     victim, sibling = fleet.up(2)
     writer = write(victim, "killed")
@@ -173,6 +174,7 @@ def test_every_byte_that_left_the_pipe_of_a_killed_and_removed_container_arrives
     assert fleet.losses() == b""
 
 
+@pytest.mark.case(114, 132)
 def test_also_when_all_of_a_service_are_killed_while_the_collector_is_away(fleet: Fleet) -> None:
     victims = fleet.up(2)
     docker("stop", fleet.stack.ids("collector")[0])
@@ -190,6 +192,7 @@ def test_also_when_all_of_a_service_are_killed_while_the_collector_is_away(fleet
     assert fleet.losses() == b""
 
 
+@pytest.mark.case(125)
 def test_the_earlier_life_of_a_restarted_container_is_shipped_by_the_next(fleet: Fleet) -> None:
     (node,) = fleet.up(1)
     (earlier,) = fleet.living()
@@ -205,6 +208,7 @@ def test_the_earlier_life_of_a_restarted_container_is_shipped_by_the_next(fleet:
     assert last["event"] == "ended", "PID 1's very last word, said when its own ship had ended"
 
 
+@pytest.mark.case(132)
 def test_the_collector_ships_what_a_service_scaled_to_nothing_left(fleet: Fleet) -> None:
     victim, stopped = fleet.up(2)
     writer = write(victim, "scaled", 1_000_000)

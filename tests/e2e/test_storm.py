@@ -140,6 +140,7 @@ def weather(fresh_stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return Weather(fresh_stack, tmp_path, monkeypatch)
 
 
+@pytest.mark.case(84, 85, 117)
 def test_requests_at_full_load_are_the_lines_stored_and_those_haproxy_dropped(weather: Weather) -> None:
     if shutil.which("wrk") is None:
         pytest.skip("wrk, which makes the load, is not installed: apt-get install wrk")
@@ -194,6 +195,7 @@ class Drizzle(threading.Thread):
             self.answered += len(answers)
 
 
+@pytest.mark.case(84, 85)
 def test_at_2_mb_a_second_nothing_is_lost_whatever_is_killed(weather: Weather) -> None:
     before = weather.counters()
     start = weather.collected.length("haproxy", weather.incarnation)

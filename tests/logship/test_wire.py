@@ -259,6 +259,7 @@ def test_starts_are_at_most_64() -> None:
     assert isinstance(parse_starts(starts_text(many)), Invalid)
 
 
+@pytest.mark.case(75)
 def test_limits_are_told_and_understood_also_by_an_older_client() -> None:
     limits = Limits(1, 2, 3, 4)
     assert parse_limits(limits.text() + ", later_max=5") == limits

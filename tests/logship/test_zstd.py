@@ -34,6 +34,7 @@ def test_bodies_of_several_blocks_decode(level: int) -> None:
     assert zstd.decode(zstandard.ZstdCompressor(level=level).compress(data), MIB) == data
 
 
+@pytest.mark.case(69)
 def test_a_body_cut_anywhere_is_refused() -> None:
     body = zstd.compress(b"some bytes " * 20) + zstd.compress(b"and more")
     whole = {0, len(zstd.compress(b"some bytes " * 20))}
@@ -45,6 +46,7 @@ def test_bytes_after_the_last_frame_are_refused() -> None:
     assert isinstance(zstd.decode(zstd.compress(b"x") + b"\n", MIB), Invalid)
 
 
+@pytest.mark.case(69)
 def test_a_flipped_bit_never_passes_as_other_bytes() -> None:
     data = b"the content checksum sees this " * 10
     body = bytearray(zstd.compress(data))
@@ -55,6 +57,7 @@ def test_a_flipped_bit_never_passes_as_other_bytes() -> None:
             body[position] ^= 1 << bit
 
 
+@pytest.mark.case(70)
 def test_more_than_allowed_is_refused_from_the_header_alone() -> None:
     assert isinstance(zstd.decode(rle_frame(2**31, 1, 1), 8 * MIB), zstd.TooLarge)
     two = zstd.compress(bytes(600)) * 2
@@ -62,16 +65,19 @@ def test_more_than_allowed_is_refused_from_the_header_alone() -> None:
     assert zstd.decode(two, 1200) == bytes(1200)
 
 
+@pytest.mark.case(70)
 @pytest.mark.parametrize("stated", [1, 131_071, 131_072 * 64 - 1])
 def test_a_frame_that_grows_beyond_what_it_states_is_refused(stated: int) -> None:
     assert isinstance(zstd.decode(rle_frame(stated, 64, 131_072), 8 * MIB), Invalid)
 
 
+@pytest.mark.case(70)
 def test_a_frame_that_decodes_to_less_than_it_states_is_refused() -> None:
     assert isinstance(zstd.decode(rle_frame(1000, 1, 999), MIB), Invalid)
     assert zstd.decode(rle_frame(999, 1, 999), MIB) == b"x" * 999
 
 
+@pytest.mark.case(70)
 def test_endless_empty_blocks_are_refused() -> None:
     header = rle_frame(0, 1, 0)[:9]
     assert isinstance(zstd.decode(header + bytes(3 * 2_000_000), MIB), Invalid)

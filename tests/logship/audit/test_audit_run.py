@@ -190,6 +190,7 @@ def test_a_kill_between_ledger_and_note_costs_nothing(shelf: Shelf) -> None:
     assert desk.notes["found"]["totals"]["produced"] == 16
 
 
+@pytest.mark.case(112)
 def test_notes_that_cannot_be_used_are_made_anew(shelf: Shelf) -> None:
     put(shelf, world_with(10, 3, 2), Random(1))
     desk = Desk(shelf)

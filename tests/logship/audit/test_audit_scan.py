@@ -59,6 +59,7 @@ def test_the_pattern_is_that_of_our_template() -> None:
     assert 'pid=%pid lc=%lc tt=%Tt n=%[sc_inc_gpc(0,2),set-var(proc.lines)]"' in template
 
 
+@pytest.mark.case(116)
 def test_a_torn_line_has_the_next_one_glued_to_it() -> None:
     found = fed(line(7, 1) + line(7, 2)[:120] + line(7, 3), [1 << 20])[0]
     assert found.numbers == {7: [1, 3]}
@@ -67,6 +68,7 @@ def test_a_torn_line_has_the_next_one_glued_to_it() -> None:
     assert whole.glued() == 0
 
 
+@pytest.mark.case(116)
 def test_a_line_that_was_cut_has_no_number_and_is_counted_as_torn() -> None:
     found = fed(line(7, 1) + line(7, 2)[:150] + b"\n" + line(7, 3), [1 << 20])[0]
     assert found.numbers == {7: [1, 3]}

@@ -43,6 +43,7 @@ def script(folder: Path, text: str) -> str:
     return f"[program:x]\ncommand=/bin/sh {path}\ndirectory={folder}\n"
 
 
+@pytest.mark.case(122)
 def test_a_rotated_device_fails_at_its_lines(tmp_path: Path) -> None:
     body = script(tmp_path, "echo one; echo two")
     said = started(tmp_path, f"{body}stdout_logfile=/dev/stdout\n", "finished")
@@ -56,6 +57,7 @@ def test_without_rotation_a_device_takes_its_lines(tmp_path: Path) -> None:
     assert "one\ntwo\n" in said
 
 
+@pytest.mark.case(120)
 def test_auto_logs_are_deleted_at_the_next_start(tmp_path: Path) -> None:
     body = script(tmp_path, "echo first")
     started(tmp_path, body, "finished")

@@ -117,6 +117,7 @@ EXAMPLES = [
 ]  # fmt: skip
 
 
+@pytest.mark.case(44, 120, 121, 122)
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_the_trap_is_found_where_it_is_and_what_is_told_mends_it(example: Example) -> None:
     check(example)

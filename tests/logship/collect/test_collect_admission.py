@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +56,7 @@ def test_row_4_an_unknown_stream_is_not_found() -> None:
     assert refused(Desk().do(Delete(PATH))) == "no-stream"
 
 
+@pytest.mark.case(69)
 def test_row_6_a_body_that_is_not_what_its_digest_says_is_refused() -> None:
     desk = desk_with_stream()
     assert refused(desk.do(replace(TEXT, digests=(Digest("sha-256", b"x" * 32),)), b"x")) == "bad-digest"
@@ -106,6 +108,7 @@ def test_row_9_another_media_type_is_refused_and_parameters_do_not_count() -> No
     assert desk.do(Append(PATH, "application/json", closes=True)) == Appended(1, closed=True, wrote=False)
 
 
+@pytest.mark.case(61, 62, 65)
 def test_rows_10_to_13_producers_are_judged_as_the_base_protocol_says() -> None:
     desk = desk_with_stream()
     assert refused(desk.do(by(3, 1), b"x")) == "sequence-gap", "a producer that is not known begins with 0"
@@ -133,6 +136,7 @@ def test_row_14_stream_seq_rises_byte_by_byte_and_a_duplicate_is_not_asked_for_i
     assert desk.do(replace(by(0, 0), stream_seq="10"), b"x") == Appended(2, False, Producer("p", 0, 0), duplicate=True)
 
 
+@pytest.mark.case(63, 64)
 def test_row_15_an_append_is_taken_exactly_at_the_expected_offset() -> None:
     desk = desk_with_stream()
     assert desk.do(replace(TEXT, expected_offset=0), b"abc") == Appended(3)
@@ -291,6 +295,7 @@ class Model:
         return (200 if producer and body else 204), None
 
 
+@pytest.mark.case(61, 68)
 @settings(max_examples=400)
 @given(st.lists(operations, max_size=30))
 def test_any_history_is_answered_as_the_model_answers_it(history: list[tuple[Operation, bytes]]) -> None:

@@ -72,6 +72,7 @@ def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / "store")
 
 
+@pytest.mark.case(85, 88)
 def test_the_last_segment_cut_at_every_byte_of_its_unsynced_batch_recovers_to_the_frame_before(shelf: Shelf) -> None:
     last = shelf.starts[-1]
     for cut in range(shelf.synced, shelf.end + 1):
@@ -89,6 +90,7 @@ def test_the_last_segment_cut_at_every_byte_of_its_unsynced_batch_recovers_to_th
         assert opened_again(shelf.folder).torn is None, "and stays so"
 
 
+@pytest.mark.case(88, 95)
 def test_a_flipped_byte_in_what_was_durable_keeps_the_store_shut_and_names_segment_and_place(shelf: Shelf) -> None:
     """Heads of finished segments and all of the last one are checked at the start; other bodies when they are read."""
     bodies = {
@@ -115,6 +117,7 @@ def test_a_flipped_byte_in_what_was_durable_keeps_the_store_shut_and_names_segme
     opened_again(shelf.folder)
 
 
+@pytest.mark.case(88)
 def test_a_flipped_byte_in_what_was_not_synced_is_a_torn_tail(shelf: Shelf) -> None:
     last = shelf.starts[-1]
     for position in range(shelf.synced, shelf.end):
@@ -126,6 +129,7 @@ def test_a_flipped_byte_in_what_was_not_synced_is_a_torn_tail(shelf: Shelf) -> N
         assert opened_again(shelf.folder).torn == Torn(frame, shelf.end - frame)
 
 
+@pytest.mark.case(89)
 def test_a_journal_that_ends_before_its_watermark_keeps_the_store_shut(shelf: Shelf) -> None:
     for end in [boundary for boundary in shelf.boundaries if shelf.starts[-1] < boundary < shelf.synced]:
         shelf.lay_out(shelf.synced)

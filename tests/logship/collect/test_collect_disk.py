@@ -53,6 +53,7 @@ def test_a_store_is_one_process_alone(tmp_path: Path) -> None:
     Disk(disk.folder, FIRST).close()
 
 
+@pytest.mark.case(111)
 def test_a_store_of_another_version_is_left_alone(tmp_path: Path) -> None:
     made(tmp_path).close()
     (tmp_path / "store" / "format").write_bytes(b"logship-store 2\n")
@@ -71,6 +72,7 @@ def test_a_journal_without_its_format_is_never_taken_for_a_new_store(tmp_path: P
     assert content(disk) == FIRST + b"something"
 
 
+@pytest.mark.case(91)
 def test_a_crash_while_the_store_is_made_leaves_one_that_is_made(tmp_path: Path) -> None:
     for step, names in enumerate([[], ["journal"], ["journal", ".0.new"], ["journal", "0" * 20]]):
         folder = tmp_path / str(step)
@@ -82,6 +84,7 @@ def test_a_crash_while_the_store_is_made_leaves_one_that_is_made(tmp_path: Path)
         disk.close()
 
 
+@pytest.mark.case(89)
 def test_segments_that_are_missing_or_too_short_keep_the_store_shut_and_are_named(tmp_path: Path) -> None:
     disk = made(tmp_path)
     for _ in range(3):
@@ -169,6 +172,7 @@ def test_any_other_failure_to_write_is_final(tmp_path: Path, monkeypatch: pytest
         disk.append([b"0123456789"])
 
 
+@pytest.mark.case(87)
 def test_a_failed_sync_is_a_fault_and_the_watermark_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = made(tmp_path)
     disk.publish()
@@ -183,6 +187,7 @@ def test_a_failed_sync_is_a_fault_and_the_watermark_stays(tmp_path: Path, monkey
     assert disk.published() == len(FIRST)
 
 
+@pytest.mark.case(92)
 def test_a_full_file_system_is_no_room_and_recovers_by_itself(tmp_path: Path) -> None:
     """A real one: a tmpfs of one MiB."""
     mount = tmp_path / "small"
@@ -214,6 +219,7 @@ def test_a_full_file_system_is_no_room_and_recovers_by_itself(tmp_path: Path) ->
 # Rotation, the watermark, and what is left after a crash.
 
 
+@pytest.mark.case(91)
 def test_a_segment_is_synced_before_the_next_has_a_name_and_that_one_is_durable_when_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +264,7 @@ def test_the_watermark_is_two_halves_that_agree(tmp_path: Path) -> None:
     assert watermark(bytes(16)) is None
 
 
+@pytest.mark.case(87)
 def test_what_was_not_proven_durable_is_written_again_before_it_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

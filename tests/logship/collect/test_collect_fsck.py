@@ -176,6 +176,7 @@ def test_no_collector_starts_while_its_store_is_checked(shop: Shop) -> None:
     run(kept(shop.folder.parent))
 
 
+@pytest.mark.case(95)
 def test_a_flipped_byte_in_a_finished_segments_body_costs_its_range_alone_and_the_store_opens(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:

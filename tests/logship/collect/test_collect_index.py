@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +93,7 @@ def test_a_deleted_stream_and_its_successor_share_nothing() -> None:
     assert index.spans("s", 0, 3) == [(300, None)]
 
 
+@pytest.mark.case(90)
 @given(batches)
 def test_the_live_index_is_the_one_that_a_restart_finds(history: list[list[tuple[Operation, bytes]]]) -> None:
     desk = Desk()

@@ -158,6 +158,7 @@ def lives(random: Random) -> Iterator[tuple[str, int]]:
         yield random.choice(STEPS), random.randint(1, 6)
 
 
+@pytest.mark.case(86)
 @pytest.mark.parametrize("seed", range(25))
 def test_a_power_cut_at_any_step_loses_nothing_acknowledged_and_doubles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -186,6 +187,7 @@ def test_a_power_cut_at_any_step_loses_nothing_acknowledged_and_doubles_nothing(
     assert all(len(client.acked) >= 12 for client in clients)
 
 
+@pytest.mark.case(85)
 def test_a_process_killed_at_any_moment_keeps_every_record_it_acknowledged(tmp_path: Path) -> None:
     """Ten lives of a real process that appends to four streams; SIGKILL after a random number of acknowledgements."""
     random = Random(9)

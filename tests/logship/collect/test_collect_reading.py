@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from logship.values import Producer
 from logship.wire import (
     Append,
@@ -81,6 +83,7 @@ def test_the_cache_of_decoded_bytes_is_bounded(tmp_path: Path) -> None:
     run(work())
 
 
+@pytest.mark.case(95)
 def test_bit_rot_is_said_by_segment_and_place_and_hurts_nobody_else(tmp_path: Path) -> None:
     async def work() -> None:
         async with opened(tmp_path, SMALL) as store:

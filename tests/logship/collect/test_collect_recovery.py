@@ -135,6 +135,7 @@ def test_a_body_that_looks_like_frames_is_no_witness() -> None:
     assert torn.recovered(lsn) == Torn(lsn, torn.end - lsn)
 
 
+@pytest.mark.case(111)
 def test_a_frame_of_a_newer_version_is_never_cut_off() -> None:
     desk = Desk()
     desk.do(Create(PATH, "text/plain"))

@@ -30,6 +30,7 @@ from tests.logship.collect.shop import (
 )
 
 
+@pytest.mark.case(92)
 def test_a_full_disk_refuses_and_reading_goes_on_and_room_is_found_again_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_journal_at_its_bound_refuses_until_retention_made_room(tmp_path: Path
     run(work())
 
 
+@pytest.mark.case(87)
 def test_a_failed_sync_is_the_end_and_nobody_is_told_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         async with opened(tmp_path) as store:

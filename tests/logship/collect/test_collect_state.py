@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ def loaded(state: State) -> State:
     return found
 
 
+@pytest.mark.case(90)
 @settings(max_examples=200)
 @given(batches, st.integers(0, 12))
 def test_replay_equals_checkpoint_and_replay_of_the_rest(history: list[list[tuple[Operation, bytes]]], at: int) -> None:
@@ -64,6 +66,7 @@ def test_operations_in_one_batch_are_as_operations_one_by_one(history: list[tupl
     assert together.state == replay(apart, 0, State()) == apart.state
 
 
+@pytest.mark.case(90)
 def test_everything_a_stream_knows_survives_a_checkpoint() -> None:
     stream = StreamState(
         PATH, 1, 2, "text/plain; charset=utf-8", Source('{"host":"ä"}'), "/var/log/ü", 2**62, 5, 6, True, None,

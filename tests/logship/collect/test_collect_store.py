@@ -121,6 +121,7 @@ def test_nothing_is_seen_before_it_is_durable(tmp_path: Path, monkeypatch: pytes
     run(work())
 
 
+@pytest.mark.case(67)
 def test_a_retry_that_comes_while_the_first_is_on_its_way_is_a_duplicate_and_durable_when_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +157,7 @@ def test_requests_of_a_stream_keep_their_order_however_long_their_bodies_take(tm
     run(work())
 
 
+@pytest.mark.case(67)
 def test_an_append_whose_client_has_gone_before_its_turn_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def descriptors() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.case(101)
 def test_ten_thousand_idle_connections_stop_nobody(tmp_path: Path, descriptors: int) -> None:
     """A real process with its default bound of 4,096; a connection that works is kept, however many idle ones come."""
     collector = Collector(tmp_path / "store")

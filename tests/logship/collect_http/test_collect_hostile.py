@@ -93,6 +93,7 @@ def test_a_body_that_trickles_for_ever_is_refused_all_the_same(tmp_path: Path) -
     serve(tmp_path, scenario, bounds=SOON)
 
 
+@pytest.mark.case(66)
 def test_half_a_request_writes_nothing(tmp_path: Path) -> None:
     async def scenario(server: Inside) -> None:
         request = HEAD + b"Content-Length: 5\r\n\r\nhello"
@@ -105,6 +106,7 @@ def test_half_a_request_writes_nothing(tmp_path: Path) -> None:
     serve(tmp_path, scenario)
 
 
+@pytest.mark.case(66)
 def test_half_a_chunked_body_writes_nothing(tmp_path: Path) -> None:
     async def scenario(server: Inside) -> None:
         _, writer = await server.open(HEAD, b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")

@@ -35,6 +35,7 @@ def test_it_says_where_it_accepts_and_ends_with_0_on_sigterm(tmp_path: Path) -> 
     assert events[-1]["all_answered"] is True
 
 
+@pytest.mark.case(85)
 def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
     collector = Collector(tmp_path / "store")
     assert collector.ask("PUT", "/v1/stream/a/b", OCTETS).status == 201
@@ -175,6 +176,7 @@ def test_a_store_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     assert result.stderr.startswith("logship collect: cannot ")
 
 
+@pytest.mark.case(110)
 def test_it_writes_no_line_a_request(tmp_path: Path) -> None:
     collector = Collector(tmp_path / "store")
     for number in range(20):
@@ -184,6 +186,7 @@ def test_it_writes_no_line_a_request(tmp_path: Path) -> None:
     assert len(collector.errors.read_text().splitlines()) == 3
 
 
+@pytest.mark.case(92)
 def test_a_full_journal_answers_503_and_is_still_read(tmp_path: Path) -> None:
     size = str(5 * 1024 * 1024)
     collector = Collector(tmp_path / "store", "--keep-bytes", size, "--journal-bytes-max", str(8 * 1024 * 1024))
@@ -197,6 +200,7 @@ def test_a_full_journal_answers_503_and_is_still_read(tmp_path: Path) -> None:
     assert collector.stop() == 0
 
 
+@pytest.mark.case(87)
 def test_a_disk_that_fails_is_never_acknowledged_and_ends_the_process_with_a_sentence(tmp_path: Path) -> None:
     """A file size limit stands for the failing disk: the write of the second append ends in EFBIG."""
     limited = ["sh", "-c", 'ulimit -f 512 && exec "$0" "$@"', sys.executable, "-m", "logship", "collect"]

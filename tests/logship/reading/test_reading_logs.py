@@ -113,6 +113,7 @@ def test_marks_go_to_standard_error_when_standard_output_is_a_pipe(shelf: Shelf,
     assert b"-- 99 bytes are lost: over budget --" in found.stderr
 
 
+@pytest.mark.case(55, 109)
 def test_a_line_cannot_command_the_terminal_and_colour_is_for_terminals(shelf: Shelf, viewer: Viewer) -> None:
     shelf.append("web/1/app/i", HOSTILE)
 
@@ -139,6 +140,7 @@ def test_a_line_cannot_command_the_terminal_and_colour_is_for_terminals(shelf: S
     assert "\x1b]0;" not in coloured
 
 
+@pytest.mark.case(128)
 def test_following_goes_on_by_itself_after_the_viewer_was_gone(shelf: Shelf, viewer: Viewer) -> None:
     shelf.append("web/1/app/i", b"".join(b"old %d\n" % number for number in range(50)))
     with following(viewer, "-n", "3", "-o", "raw") as follow:

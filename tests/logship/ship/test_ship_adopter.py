@@ -172,6 +172,7 @@ def test_of_two_copies_one_is_adopted_and_the_other_told(tmp_path: Path) -> None
     desk.end()
 
 
+@pytest.mark.case(111)
 def test_a_folder_without_identity_or_of_another_format_is_told_once_and_left(place: Path) -> None:
     spools = [orphan(place, number) for number in (1, 2)]
     (spools[0].path / "identity.json").unlink()

@@ -74,6 +74,7 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
     made.kill()
 
 
+@pytest.mark.case(47, 71, 74, 84, 85)
 def test_every_byte_arrives_once_while_both_sides_are_killed(collector: Collector, tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")

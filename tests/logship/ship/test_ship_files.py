@@ -70,6 +70,7 @@ def born_later() -> None:
     time.sleep(1.1)  # and streams are named by the second
 
 
+@pytest.mark.case(1, 6)
 def test_a_file_is_shipped_as_it_grows_and_says_where_it_is(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_file_is_shipped_as_it_grows_and_says_where_it_is(
     assert source["inode"] == str(log.stat().st_ino)
 
 
+@pytest.mark.case(74)
 def test_a_restarted_shipper_goes_on_where_the_stream_ends(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_a_restarted_shipper_goes_on_where_the_stream_ends(
     assert not server.model.losses
 
 
+@pytest.mark.case(17, 18)
 def test_what_was_rotated_while_nobody_looked_is_shipped_once_and_in_order(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -116,6 +119,7 @@ def test_what_was_rotated_while_nobody_looked_is_shipped_once_and_in_order(
     assert len(streams(server)) == 3
 
 
+@pytest.mark.case(37, 40, 41)
 def test_a_file_that_was_emptied_begins_a_new_stream_and_says_that_something_may_be_lost(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -131,6 +135,7 @@ def test_a_file_that_was_emptied_begins_a_new_stream_and_says_that_something_may
     assert streams(server)[2] == b"other and longer than it was\n"
 
 
+@pytest.mark.case(39)
 def test_a_copy_that_was_made_before_a_file_was_emptied_goes_on_with_its_stream(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -147,6 +152,7 @@ def test_a_copy_that_was_made_before_a_file_was_emptied_goes_on_with_its_stream(
     assert len(streams(server)) == 2, "the copy is not shipped again"
 
 
+@pytest.mark.case(4, 5, 7, 10, 27)
 def test_links_lead_to_one_file_and_what_is_no_file_is_left_alone(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -161,6 +167,7 @@ def test_links_lead_to_one_file_and_what_is_no_file_is_left_alone(
     assert streams(server) == [b"once\n"]
 
 
+@pytest.mark.case(20, 21, 23)
 def test_an_inode_that_is_used_again_is_another_file(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -193,6 +200,7 @@ def joined(server: CollectorServer) -> bytes:
     return b"".join(sorted(contents, key=lambda content: int(bytes(content).split(b" ", 1)[0])))
 
 
+@pytest.mark.case(14, 15, 16, 84)
 def test_every_byte_of_a_file_that_rotates_arrives_once_while_the_shipper_is_killed(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -236,6 +244,7 @@ def test_every_byte_of_a_file_that_rotates_arrives_once_while_the_shipper_is_kil
     print(f"{rotations} rotations, {len(written)} bytes, {len(streams(server))} streams")
 
 
+@pytest.mark.case(38, 39)
 def test_copies_of_a_file_that_is_emptied_again_and_again_are_not_shipped_beside_it(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:

@@ -205,5 +205,6 @@ def test_the_files_that_programs_declare_are_read_where_pid_1_notes_them(tmp_pat
     os.close(lock)
 
 
+@pytest.mark.case(111)
 def test_an_identity_of_an_earlier_version_declares_no_files(spool: Spool) -> None:
     assert SpoolFolder(spool.path).files == ()

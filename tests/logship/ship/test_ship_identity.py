@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ def line(name: str, evidence: Evidence, suffix: str = "", **more: object) -> byt
     return json.dumps(words).encode() + b"\n"
 
 
+@pytest.mark.case(35)
 def test_a_file_is_known_by_inode_and_birth_also_where_its_device_has_another_number() -> None:
     known = {"a": Known("a", Evidence(1, 5, BORN)), "b": Known("b", Evidence(1, 6, BORN))}
     assert candidate(Evidence(9, 5, BORN), known, ()) is known["a"]
@@ -79,6 +81,7 @@ def test_what_is_gone_and_what_is_there_are_all_bytes_that_were_seen(looks: list
         assert not tailer.over
 
 
+@pytest.mark.case(15)
 def test_a_rotated_file_is_over_when_it_was_quiet_and_a_deleted_one_later() -> None:
     for linked, bound in ((True, ROTATED_SECONDS), (False, DELETED_SECONDS)):
         tailer = Tailer()

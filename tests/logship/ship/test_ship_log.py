@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
+
 from logship.ship.log import SNAPSHOT_SECONDS, SNAPSHOT_SOURCES_MAX, SUMMARY_BYTES_MIN, SUMMARY_SECONDS, Log
 
 
@@ -12,6 +14,7 @@ def events(out: io.StringIO) -> list[str]:
     return [json.loads(line)["event"] for line in out.getvalue().splitlines()]
 
 
+@pytest.mark.case(79)
 def test_an_outage_is_two_lines_however_long_it_lasts() -> None:
     out = io.StringIO()
     log = Log(out)
@@ -34,6 +37,7 @@ def test_a_collector_that_comes_and_goes_is_told_of_once_a_minute_a_cause() -> N
     assert events(out)[-1] == "no answer"
 
 
+@pytest.mark.case(110)
 def test_little_traffic_is_not_worth_a_line() -> None:
     out = io.StringIO()
     log = Log(out)

@@ -75,6 +75,7 @@ def test_a_line_is_at_the_collector_within_a_second(
     until(lambda: stored(server, "late"), "the later program's line is there")
 
 
+@pytest.mark.case(71, 84)
 def test_every_byte_arrives_once_while_the_shipper_is_killed_and_the_collector_restarted(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper]
 ) -> None:
@@ -111,6 +112,7 @@ def test_every_byte_arrives_once_while_the_shipper_is_killed_and_the_collector_r
     print({name: writer.written for name, writer in writers.items()}, server.model.appends, "appends")
 
 
+@pytest.mark.case(50, 51, 52, 53, 54, 58)
 def test_lines_of_any_shape_arrive_as_they_are(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper]
 ) -> None:
@@ -122,6 +124,7 @@ def test_lines_of_any_shape_arrive_as_they_are(
     assert stored(server, "web") == b"".join(shapes)
 
 
+@pytest.mark.case(113)
 def test_sigterm_drains_and_ends_with_0(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper], tmp_path: Path
 ) -> None:
@@ -133,6 +136,7 @@ def test_sigterm_drains_and_ends_with_0(
     assert process.said()[-1]["behind_bytes"] == 0
 
 
+@pytest.mark.case(113)
 def test_sigterm_gives_up_at_once_where_nobody_listens(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper], tmp_path: Path
 ) -> None:
@@ -169,6 +173,7 @@ def test_once_ends_with_1_and_says_what_is_left(
     assert process.said()[-1]["bytes"] == {f"{INCARNATION}/web": 5}
 
 
+@pytest.mark.case(65)
 def test_a_second_shipper_waits_for_the_lock_of_the_first(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper]
 ) -> None:
@@ -182,6 +187,7 @@ def test_a_second_shipper_waits_for_the_lock_of_the_first(
     until(lambda: stored(server, "web") == b"1\n2\n", "the second one ships")
 
 
+@pytest.mark.case(76)
 def test_one_stream_that_is_refused_leaves_the_others_going(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper]
 ) -> None:
@@ -198,6 +204,7 @@ def server_stream(content_type: str) -> Kept:
     return Kept(content_type, {"program": "bad", "incarnation": INCARNATION})
 
 
+@pytest.mark.case(73)
 def test_a_wiped_collector_is_filled_again_and_told_what_is_gone(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper]
 ) -> None:
@@ -218,6 +225,7 @@ def test_a_wiped_collector_is_filled_again_and_told_what_is_gone(
     assert "forgotten" in process.events()
 
 
+@pytest.mark.case(123)
 def test_where_a_program_was_started_anew_is_passed_on(
     server: CollectorServer, spool: Spool, shipper: Callable[..., Shipper]
 ) -> None:

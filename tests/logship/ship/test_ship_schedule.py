@@ -17,6 +17,7 @@ def test_the_one_served_longest_ago_comes_first() -> None:
     assert schedule.pick(["hot", "new"], 0, 0) == "new"
 
 
+@pytest.mark.case(98)
 @given(st.lists(st.sets(st.sampled_from("abcdef"), min_size=1), min_size=1, max_size=50))
 def test_nobody_waits_for_more_than_one_turn_of_each_other(wanting: list[set[str]]) -> None:
     schedule: Schedule[str] = Schedule()
@@ -50,6 +51,7 @@ def test_waits_double_up_to_ten_seconds_and_are_spread_by_chance() -> None:
     assert backoff.next_seconds(1.0) == pytest.approx(0.1)
 
 
+@pytest.mark.case(78)
 @given(st.integers(0, 10**9), st.floats(0, 1), st.integers(0, 10**6))
 def test_what_the_other_side_asks_for_is_kept_up_to_a_minute(asked: int, chance: float, failures: int) -> None:
     backoff = Backoff()
@@ -75,6 +77,7 @@ def appends_over(pace: Pace, bytes_a_second: float, latency: float, count: int) 
     return seconds, done, lost
 
 
+@pytest.mark.case(82)
 @pytest.mark.parametrize("speed", [2_500, 8_000, 100_000, 1e7, 1e9])
 @pytest.mark.parametrize("latency", [0.001, 0.3])
 def test_a_line_of_any_speed_is_used_well_without_time_outs(speed: float, latency: float) -> None:
@@ -85,6 +88,7 @@ def test_a_line_of_any_speed_is_used_well_without_time_outs(speed: float, latenc
     assert done / seconds > 0.5 * min(speed, CHUNK_BYTES_MAX / latency)
 
 
+@pytest.mark.case(82)
 def test_a_line_that_becomes_thin_costs_few_time_outs() -> None:
     pace = Pace()
     appends_over(pace, 1e8, 0.001, 20)

@@ -79,6 +79,7 @@ def settled(grown: int = 1000) -> World:
     return world
 
 
+@pytest.mark.case(74)
 def test_a_new_life_asks_proves_and_claims_the_next_epoch_with_its_first_bytes() -> None:
     world = settled()
     world.restart_sender()
@@ -119,6 +120,7 @@ def test_an_answer_lost_after_the_commit_is_found_by_asking() -> None:
     assert not world.step()
 
 
+@pytest.mark.case(63, 67)
 def test_a_request_that_arrives_after_it_was_given_up_does_no_harm() -> None:
     world = settled()
     world.grow(100)
@@ -135,6 +137,7 @@ def test_a_request_that_arrives_after_it_was_given_up_does_no_harm() -> None:
     world.check()
 
 
+@pytest.mark.case(64)
 def test_a_gap_closes_the_stream_and_the_next_one_says_what_is_lost() -> None:
     world = settled()
     world.lose(30)
@@ -182,6 +185,7 @@ def test_a_source_that_became_shorter_goes_on_in_a_new_stream_with_a_record() ->
     assert kept.source["continues"] == FIRST
 
 
+@pytest.mark.case(62)
 @pytest.mark.parametrize("again", [False, True])
 def test_a_source_that_differs_from_what_is_stored_is_sent_anew_never_resumed(again: bool) -> None:
     world = settled()
@@ -213,6 +217,7 @@ def test_a_source_whose_tail_is_gone_goes_on_in_a_new_stream_without_a_loss() ->
     assert world.collector.streams[f"{FIRST}.{1000:020}"].source["lost_bytes"] == 0
 
 
+@pytest.mark.case(65)
 def test_fenced_after_a_success_it_stays_away_for_a_minute_and_says_so_once() -> None:
     world = settled()
     world.collector.fence(StreamPath(FIRST), PRODUCER)
@@ -243,6 +248,7 @@ def test_fenced_before_any_success_it_asks_again() -> None:
     assert world.collector.streams[FIRST].producers == {PRODUCER: (3, 0)}
 
 
+@pytest.mark.case(78)
 @pytest.mark.parametrize("code", [Code.BUSY, Code.NO_ROOM, Code.STREAMS, Code.PRODUCERS, Code.STOPPING])
 def test_who_is_asked_to_come_back_later_does_at_the_same_place(code: Code) -> None:
     world = settled()
@@ -271,6 +277,7 @@ def test_an_error_without_a_known_word_leaves_it_open_whether_it_was_done() -> N
     assert isinstance(world.sent, Look)
 
 
+@pytest.mark.case(76)
 @pytest.mark.parametrize(
     "code", [Code.BAD_HEADER, Code.BAD_PATH, Code.CONTENT_TYPE, Code.OTHER_ENCODING, Code.NOT_SUPPORTED, Code.BAD_START]
 )
@@ -294,6 +301,7 @@ def test_a_refusal_that_somebody_must_look_at_parks_the_stream_and_is_tried_each
     assert world.said[-1].event == "goes on"
 
 
+@pytest.mark.case(75)
 @pytest.mark.parametrize("status", [200, 204, 404, 401, 403, 405])
 def test_whoever_does_not_speak_the_protocol_is_not_written_to(status: int) -> None:
     world = World()
@@ -326,6 +334,7 @@ def test_a_body_that_is_too_large_is_halved() -> None:
     assert other.sent.size == 8_000
 
 
+@pytest.mark.case(101)
 def test_bytes_that_cannot_be_read_are_asked_for_again_after_a_wait() -> None:
     world = settled()
     world.grow(10)

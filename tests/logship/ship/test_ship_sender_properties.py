@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def play(world: World, steps: list[tuple[str, int]]) -> None:
     world.collector.refuse_with = None
 
 
+@pytest.mark.case(61, 63, 64, 67, 72, 73, 83, 84)
 @given(st.lists(STEPS, max_size=60), st.booleans())
 @settings(max_examples=400, deadline=None)
 def test_every_byte_arrives_once_or_is_recorded_as_lost(steps: list[tuple[str, int]], ends: bool) -> None:
@@ -83,6 +85,7 @@ def test_every_byte_arrives_once_or_is_recorded_as_lost(steps: list[tuple[str, i
         assert all(kept.closed for kept in world.collector.streams.values() if kept.data)
 
 
+@pytest.mark.case(74)
 @given(st.lists(STEPS, max_size=40))
 @settings(max_examples=200, deadline=None)
 def test_a_sender_that_knows_nothing_comes_to_the_same_end(steps: list[tuple[str, int]]) -> None:

@@ -80,6 +80,7 @@ def test_a_connection_is_kept(serve: Serve) -> None:
     sink.close()
 
 
+@pytest.mark.case(66)
 @pytest.mark.parametrize("cut", range(len(ANSWER)))
 def test_an_answer_cut_or_reset_at_any_byte_is_no_answer(serve: Serve, cut: int) -> None:
     def script(connection: socket.socket) -> None:

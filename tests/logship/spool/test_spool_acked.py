@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def test_only_whole_segments_well_below_the_acknowledged_offset_may_go(found: li
     assert gone == [segment for segment in found[:-1] if segment.end + 65_536 <= offset]
 
 
+@pytest.mark.case(112)
 def test_what_cannot_be_read_as_an_offset_acknowledges_nothing(tmp_path: Path) -> None:
     assert acked.read(tmp_path) == 0
     for note in (b"", b"12\n", b"x" * 20, b"\xff" * 21, b"-0000000000000000012\n", b"0" * 100):

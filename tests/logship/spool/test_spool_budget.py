@@ -84,6 +84,7 @@ def test_over_the_containers_budget_the_program_that_holds_most_pays(scene: Scen
     assert {event for event, _ in scene.said} == {"over the container's budget"}
 
 
+@pytest.mark.case(100)
 def test_what_is_acknowledged_goes_first_and_is_no_loss(scene: Scene) -> None:
     budget = scene.budget(container=200_000)
     for name in ("one", "two"):

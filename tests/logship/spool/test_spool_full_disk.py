@@ -68,6 +68,7 @@ def check_what_is_stored(bench: SpoolBench, name: str, produced: bytes) -> int:
     return sum(span.size for span in lost)
 
 
+@pytest.mark.case(93, 124)
 def test_a_program_goes_on_and_every_byte_is_stored_or_counted(full_bench: SpoolBench, small_disk: Path) -> None:
     produced = random.Random(3).randbytes(6 * MIB)
     full_bench.fifo("web")
@@ -166,6 +167,7 @@ class Chaos:
         self._read_only = False
 
 
+@pytest.mark.case(93, 124)
 @pytest.mark.parametrize("budget", [[], ["--spool-bytes-max", str(2 * MIB), "--spool-container-bytes-max", str(MIB)]])
 def test_on_a_disk_that_fills_and_empties_kills_at_random_instants_lose_and_repeat_no_count(
     full_bench: SpoolBench, small_disk: Path, budget: list[str]

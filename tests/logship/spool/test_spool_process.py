@@ -97,6 +97,7 @@ def all_stored(bench: SpoolBench, name: str, written: int) -> bool:
     return bench.waiting(name) == 0 and sum(path.stat().st_size for path in bench.segments(name)) >= written
 
 
+@pytest.mark.case(49, 50, 53, 57)
 def test_a_line_of_twenty_megabytes_and_one_without_an_end_are_kept(bench: SpoolBench) -> None:
     bench.options = ["--segment-bytes", str(SEGMENT_BYTES)]
     bench.fifo("web")
@@ -126,6 +127,7 @@ def test_a_link_leads_to_the_newest_segment(bench: SpoolBench) -> None:
         assert latest.readlink().name == f"{number * 4096:020}"
 
 
+@pytest.mark.case(113)
 def test_what_waits_in_the_pipes_is_taken_at_sigterm_and_at_the_next_start(bench: SpoolBench) -> None:
     early = bench.fifo("web")
     os.write(early, b"before spool\n")
@@ -185,6 +187,7 @@ def test_nobody_holding_the_fifo_costs_nothing_and_loses_nothing(bench: SpoolBen
     until(lambda: bench.stored("web") == b"held\n0\n1\n2\n", "all is stored")
 
 
+@pytest.mark.case(98)
 def test_a_flooding_program_does_not_starve_the_others(bench: SpoolBench) -> None:
     bench.options = ["--segment-bytes", str(SEGMENT_BYTES), "--spool-bytes-max", str(4 * SEGMENT_BYTES)]
     bench.fifo("flood")
@@ -203,6 +206,7 @@ def test_a_flooding_program_does_not_starve_the_others(bench: SpoolBench) -> Non
     assert bench.stored("quiet") == b"".join(b"%d\n" % turn for turn in range(20))
 
 
+@pytest.mark.case(79, 100)
 def test_over_its_budget_a_stream_loses_its_oldest_segments_counted_exactly(bench: SpoolBench) -> None:
     bench.options = ["--segment-bytes", "65536", "--spool-bytes-max", "262144"]
     bench.fifo("web")

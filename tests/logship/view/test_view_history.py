@@ -75,6 +75,7 @@ PIECES = st.tuples(
 )
 
 
+@pytest.mark.case(131)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PIECES, max_size=14), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_every_line_completes_in_exactly_one_batch_wherever_the_batches_are_cut(
@@ -143,6 +144,7 @@ def _lines_by_stream(edges: list[int], history: History) -> dict[str, list[tuple
 # The last lines.
 
 
+@pytest.mark.case(130)
 def test_lines_of_several_streams_are_merged_by_their_own_times_not_by_receipt(shelf: Shelf) -> None:
     shelf.now_ms += 20_000
     shelf.append("a/1/x/i", at(1, "a1") + at(3, "a3"))
@@ -153,6 +155,7 @@ def test_lines_of_several_streams_are_merged_by_their_own_times_not_by_receipt(s
     assert [text[24:26] for text in texts(everything(history, wanted()))] == [b"a1", b"b2", b"a3", b"b4"]
 
 
+@pytest.mark.case(133)
 def test_the_count_is_of_lines_that_match_from_the_end(shelf: Shelf) -> None:
     for number in range(50):
         shelf.now_ms += 1000
@@ -189,6 +192,7 @@ def test_since_and_until_are_by_the_lines_own_times(shelf: Shelf) -> None:
     assert [text[24:25] for text in texts(tail(history, asked, 2))] == [b"4", b"5"]
 
 
+@pytest.mark.case(6)
 def test_a_line_without_an_end_is_shown_last_but_not_to_who_follows(shelf: Shelf) -> None:
     shelf.append("a/1/x/i", b"whole\nha")
     shelf.append("a/1/x/i", b"lf")
@@ -218,6 +222,7 @@ def test_starts_and_losses_stand_where_they_happened(shelf: Shelf) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.case(50)
 def test_all_bytes_of_a_long_line_can_be_had(shelf: Shelf) -> None:
     shelf.append("a/1/x/i", b"first\n" + b"l" * 5000)
     shelf.append("b/1/y/i", b"between\n")
@@ -232,6 +237,7 @@ def test_all_bytes_of_a_long_line_can_be_had(shelf: Shelf) -> None:
 # A journal that another process writes, and cuts.
 
 
+@pytest.mark.case(131)
 def test_nothing_beyond_the_watermark_is_read(shelf: Shelf) -> None:
     shelf.append("a/1/x/i", b"durable\n")
     journal = Journal(shelf.folder)
@@ -289,6 +295,7 @@ def test_a_reader_that_slept_through_the_life_of_segments_goes_on(shelf: Shelf) 
     assert journal.picture().streams["a/1/x/i"].next_offset == 35
 
 
+@pytest.mark.case(95)
 def test_a_body_that_does_not_check_is_a_mark_and_the_rest_is_read(shelf: Shelf) -> None:
     shelf.append("a/1/x/i", b"before\n")
     lsn = shelf.append("a/1/x/i", b"rotten bytes\n")
@@ -339,6 +346,7 @@ def test_another_store_in_the_same_place_is_read_instead(
     other.close()
 
 
+@pytest.mark.case(127)
 def test_what_a_slow_reader_is_not_given_is_counted_exactly(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_module, "BATCH_BYTES_MAX", 300)
     start = shelf.end

@@ -55,6 +55,7 @@ def fed(data: bytes, cuts: list[int], starts: set[int], closed: bool, tell_early
     return found
 
 
+@pytest.mark.case(46)
 @given(
     st.text("ab\n", max_size=120).map(str.encode),
     st.lists(st.integers(0, 120), max_size=10),
@@ -73,6 +74,7 @@ def test_lines_do_not_depend_on_how_the_bytes_come(
         assert [(line.offset, line.data, line.flags) for line in found] == wanted
 
 
+@pytest.mark.case(51, 52, 53)
 def test_a_line_is_its_exact_bytes_with_its_terminator() -> None:
     data = b"a\r\nb\rc\n\n\x00\xff\n"
     found = fed(data, [], set(), False, False)
@@ -82,11 +84,13 @@ def test_a_line_is_its_exact_bytes_with_its_terminator() -> None:
     assert b"".join(line.data for line in found) == data
 
 
+@pytest.mark.case(123)
 def test_a_torn_last_line_is_not_glued_to_the_next_start() -> None:
     found = fed(b"half a lifresh\n", [], {9}, False, False)
     assert [(line.data, line.flags) for line in found] == [(b"half a li", TORN), (b"fresh\n", 0)]
 
 
+@pytest.mark.case(6, 46, 49)
 def test_a_line_without_an_end_is_open_until_something_ends_it() -> None:
     splitter = Splitter("s", 0)
     assert splitter.feed(Chunk(0, b"half", 1, 5)) == []

@@ -51,6 +51,7 @@ def test_a_line_without_a_time_that_can_be_believed_has_none(line: bytes) -> Non
     assert own_ms(line, RECEIVED) is None
 
 
+@pytest.mark.case(96)
 def test_no_time_lies_after_the_receipt() -> None:
     assert own_ms(b"2026-11-23 22:00:05 a clock that is ahead", RECEIVED) == RECEIVED
 
@@ -72,6 +73,7 @@ def test_a_line_without_a_time_has_that_of_the_line_before_it() -> None:
     assert of(9 + INHERITED_BYTES_MAX, b"far\n", RECEIVED + 9) == RECEIVED + 9
 
 
+@pytest.mark.case(96)
 def test_a_day_is_the_bound_of_belief() -> None:
     assert own_ms(b"2026-11-22 22:00:00 just", RECEIVED) == RECEIVED - DAY_MS
     assert own_ms(b"2026-11-22 21:59:59 not", RECEIVED) is None

@@ -172,6 +172,7 @@ def test_the_form_changes_rows_and_address_without_a_new_page(shelf: Shelf, view
     assert page.evaluate("window.same") == 1
 
 
+@pytest.mark.case(55, 109)
 def test_hostile_lines_are_text_at_first_and_live(shelf: Shelf, viewer: Viewer, page: Page) -> None:
     page.on("dialog", lambda dialog: dialog.dismiss())
     page.add_init_script(

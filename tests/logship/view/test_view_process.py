@@ -15,6 +15,7 @@ from tests.logship.view.shelf import Shelf
 from tests.logship.view.viewing import Viewer, eventually
 
 
+@pytest.mark.case(46, 129)
 def test_history_goes_over_into_what_comes_without_hole_or_duplicate(shelf: Shelf, viewer: Viewer) -> None:
     """While somebody writes all the time, into two streams, with segments that end."""
     enough, done = threading.Event(), threading.Event()
@@ -60,6 +61,7 @@ def test_history_goes_over_into_what_comes_without_hole_or_duplicate(shelf: Shel
         assert mine == [f"line {number}" for number in range(stream, total, 2)]
 
 
+@pytest.mark.case(128)
 def test_a_live_reader_that_lost_its_connection_goes_on_after_its_last_event(shelf: Shelf, viewer: Viewer) -> None:
     shelf.append("web/1/app/i", b"old\n")
     (begin, *_, cursor) = viewer.records("/api/logs?n=5")
@@ -76,6 +78,7 @@ def test_a_live_reader_that_lost_its_connection_goes_on_after_its_last_event(she
     assert found == ["a 0", "b 0", "a 1", "b 1", "a 2", "b 2"]
 
 
+@pytest.mark.case(127)
 def test_a_reader_too_far_behind_is_told_what_it_is_not_given_and_can_load_it(shelf: Shelf, viewer: Viewer) -> None:
     start = shelf.end
     for number in range(12):
@@ -101,6 +104,7 @@ def bytes_of(record: dict[str, Any]) -> bytes:
     return (base64.b64decode(record["base64"]) if "base64" in record else text.encode()) + end.encode()
 
 
+@pytest.mark.case(51, 52, 53, 54)
 def test_lines_are_given_with_their_exact_bytes(shelf: Shelf, viewer: Viewer) -> None:
     data = b"text\r\n\n\x00\xff\xfe\nlong " + b"y" * 9000 + b"\ntorn"
     shelf.append("web/1/app/i", data, packed=True)

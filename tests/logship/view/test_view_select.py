@@ -24,6 +24,7 @@ def utc_ms(moment: datetime) -> int:
     return round(moment.replace(tzinfo=UTC).timestamp() * 1000)
 
 
+@pytest.mark.case(134)
 @pytest.mark.parametrize(
     ("target", "meant"),
     [
@@ -52,6 +53,7 @@ def test_what_is_no_target_is_refused_in_a_sentence(text: str) -> None:
     assert isinstance(parse_target(text), Invalid)
 
 
+@pytest.mark.case(134)
 def test_several_targets_may_stand_in_one_text_and_none_means_all() -> None:
     several = parse_targets(["ha, webapp:serf", "other/stream"])
     assert not isinstance(several, Invalid)
@@ -117,6 +119,7 @@ def test_what_is_no_pattern_is_refused(text: str) -> None:
     assert isinstance(parse_pattern(text, False), Invalid)
 
 
+@pytest.mark.case(55, 109)
 def test_text_commands_neither_a_terminal_nor_its_direction() -> None:
     assert shown(b"\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]8;;http://e\x1b\\link\x1b]8;;\x1b\\", 100)[0] == "red link"
     assert shown("a\u202eb\u2066c\x07\x00\r\x9b\ufeff".encode(), 100)[0] == r"a\u202eb\u2066c\x07\x00\x0d\x9b\ufeff"
@@ -142,6 +145,7 @@ def test_text_is_never_cut_within_a_character() -> None:
     assert shown("a€".encode(), 4) == ("a€", 0)
 
 
+@pytest.mark.case(130)
 @given(st.lists(st.lists(st.integers(0, 9), max_size=8), max_size=5))
 def test_a_merge_is_by_time_and_never_against_a_streams_own_order(times: list[list[int]]) -> None:
     streams = [

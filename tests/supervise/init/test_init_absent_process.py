@@ -11,6 +11,8 @@ import termios
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from logship.spool import losses
 from logship.spool.ranges import Span, merged
 from logship.spool.segment import listed
@@ -92,6 +94,7 @@ def check(life: Life, count: int) -> int:
     return sum(span.size for span in lost(life))
 
 
+@pytest.mark.case(119)
 def test_a_spool_that_hangs_is_killed_and_nothing_is_lost(life: Life) -> None:
     declare(life)
     first = life.wait_program("spool", state="RUNNING")["pid"]
@@ -106,6 +109,7 @@ def test_a_spool_that_hangs_is_killed_and_nothing_is_lost(life: Life) -> None:
     assert life.events("dropping") == []
 
 
+@pytest.mark.case(119)
 def test_while_spool_is_stopped_the_writer_goes_on_and_what_is_dropped_has_its_place(life: Life) -> None:
     declare(life)
     before = life.wait_program("spool", state="RUNNING")["pid"]

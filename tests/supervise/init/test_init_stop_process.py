@@ -108,6 +108,7 @@ def test_a_signal_that_comes_before_supervisord_runs_is_not_lost(life: Life) -> 
     assert life.wait("ended")["status"] == 0
 
 
+@pytest.mark.case(120)
 def test_sighup_stops_all_in_order_and_starts_it_again_in_the_same_process(life: Life) -> None:
     life.start(f"[program.a]\n{SLEEP}[program.b]\n{SLEEP}after = ['a']\nready = {{ command = ['/bin/true'] }}\n")
     life.wait_healthy()
