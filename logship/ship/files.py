@@ -18,12 +18,13 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from logship.ship.chain import Origin
+from logship.ship.copies import Found, Key, begins_with, copies_of, match, nowhere, younger
 from logship.ship.filelock import lock
-from logship.ship.followed import FileSource, NoFile, OpenFile, has_digest, open_file
+from logship.ship.followed import FileSource, NoFile, open_file
 from logship.ship.globs import Globs, Place
+from logship.ship.held import Held
 from logship.ship.identity import PROGRAM, Evidence, Known, candidate, new_id
 from logship.ship.sender import Sender
 from logship.ship.sources import Lane, Sources
@@ -37,20 +38,6 @@ FILES_MAX = 1000
 """So many files are followed, or wait to be; the others when one of these is over."""
 KEY = ("", PROGRAM)
 """Of the job that asks for the list: no lane has it."""
-
-Key = tuple[int, int]
-"""Device and inode: exact while the file is open, since its inode is not given to another one then."""
-
-
-@dataclass(eq=False)
-class Found:
-    """A file that no stream is known of yet. ``copy``: it is taken for a copy; ``settled``: of what is stored."""
-
-    file: OpenFile
-    place: Place
-    fresh: bool = False
-    copy: bool = False
-    settled: bool = False
 
 
 class Files:
@@ -116,45 +103,51 @@ class Files:
         for key, found in waiting.items():
             fits = candidate(found.file.evidence, known, taken)
             if fits is not None:
-                fitting[key] = fits
                 taken.add(fits.id)
+                if fits.begun or not self._has_younger(found):
+                    fitting[key] = fits
         originals = {
             self._families[lane]: _source(lane).evidence for lane in self._lanes.values() if self._is_live(lane)
         }
-        for key in fitting:
-            if not waiting[key].place.rotated:
-                originals[waiting[key].place.family] = waiting[key].file.evidence
+        unknown: dict[str, Found] = {}  # originals of which nothing is stored
+        for key, found in waiting.items():
+            if not found.place.rotated and key in fitting:
+                originals[found.place.family] = found.file.evidence
+            elif not found.place.rotated:
+                unknown[found.place.family] = found
         for key, found in waiting.items():
             fits = fitting.get(key)
-            original = originals.get(found.place.family)
-            if fits is None and found.place.rotated and not found.fresh and _younger(found.file.evidence, original):
+            if fits is None and self._is_copy(found, originals, unknown):
                 found.copy = True
                 continue
             if fits is None:
-                name = new_id(self.host, found.file.evidence, now_ns, {*taken, *known})
+                name = new_id(self.host, found.file.evidence, now_ns, {*taken, *known}, self._has_younger(found))
                 taken.add(name)
                 fits = Known(name, found.file.evidence)
             del self._found[key]
             self._follow(key, found, fits)
 
-    def proves(self, lane: Lane, command: Prove) -> bool | None:
-        """Whether the file of ``lane`` has the bytes that are stored, or a copy that was made before it was emptied."""
-        source = _source(lane)
-        if source.gone == lane.sender.gone:
+    def proves(self, lane: Lane, command: Prove) -> tuple[bool | None, Held | None]:
+        """Whether the file of ``lane`` has the bytes that are stored, or a copy that was made before it was emptied.
+
+        And what it holds now, where that is not what the sender knows.
+        """
+        source, gone = _source(lane), lane.sender.gone
+        if source.gone == gone and command.digest is not None:
             same = source.has_digest(command.span, command.digest)
             if same is not False:
                 self._settle(self._families[lane])
-                return same
+                return same, None
         self._scan()
-        copies = self._copies(lane)
-        for place, (key, found) in enumerate(copies):
-            with contextlib.suppress(OSError):
-                if has_digest(found.file, command.span, command.digest):
-                    self._release(copies[:place])
-                    self._go_on_with(lane, key, found)
-                    return True
+        copies = copies_of(source.evidence, self._families[lane], self._found)
+        files, formers = [found.file for _, found in copies], source.formers(gone)
+        matched = match(command, formers, files)
+        if matched is not None:
+            self._release(copies[: matched.place])
+            return True, self._go_on_with(lane, *copies[matched.place], matched.lost)
         self._release(copies)
-        return False
+        source.found_again(sum(former.size for former in formers) - nowhere(formers, files))
+        return False, source.look()
 
     def doubt(self) -> None:
         """The collector may not know any more what it was known to have."""
@@ -264,7 +257,7 @@ class Files:
             ("created", stamp(time.time())),
         )  # fmt: skip
         origin = Origin(self.service, self.host, PROGRAM, known.id, facts)
-        source = FileSource(found.file, place.path)
+        source = FileSource(found.file, place.path, found.gone)
         lane = Lane(source, Sender(origin))
         self._sources.lanes[lane.key] = lane
         self._lanes[key], self._families[lane] = lane, place.family
@@ -273,14 +266,25 @@ class Files:
     def _is_live(self, lane: Lane) -> bool:
         return os.path.realpath(_source(lane).path) == self._families[lane] and _source(lane).named
 
-    def _copies(self, lane: Lane) -> list[tuple[Key, Found]]:
-        """What may be a copy of the lane's file, the youngest first."""
-        family, evidence = self._families[lane], _source(lane).evidence
-        found = [
-            (key, each) for key, each in self._found.items()
-            if each.place.family == family and each.place.rotated and _younger(each.file.evidence, evidence)
-        ]  # fmt: skip
-        return sorted(found, key=lambda each: each[1].file.evidence.birth or 0, reverse=True)
+    def _is_copy(self, found: Found, originals: Mapping[str, Evidence], unknown: Mapping[str, Found]) -> bool:
+        """Whether a file that has no stream is a copy of one that has, or is to have, its bytes."""
+        if not found.place.rotated or found.fresh:
+            return False
+        original = unknown.get(found.place.family)
+        if original is not None and younger(found.file.evidence, original.file.evidence):
+            return begins_with(original.file, found.file)
+        return younger(found.file.evidence, originals.get(found.place.family))
+
+    def _has_younger(self, found: Found) -> bool:
+        """Whether rotated files are younger than the one written to: what they hold is older, and goes first."""
+        if found.place.rotated:
+            return False
+        family, lanes = found.place.family, self._lanes.values()
+        others = [
+            _source(each).evidence for each in lanes if self._families[each] == family and not self._is_live(each)
+        ]
+        others += [each.file.evidence for _, each in copies_of(found.file.evidence, family, self._found)]
+        return any(younger(other, found.file.evidence) for other in others)
 
     def _settle(self, family: str) -> None:
         """What is stored is what the original holds: so copies there are now hold nothing else."""
@@ -294,15 +298,19 @@ class Files:
             if not found.settled:
                 found.copy, found.fresh = False, True
 
-    def _go_on_with(self, lane: Lane, key: Key, found: Found) -> None:
-        """The lane's file was emptied, and its copy goes on in its place; the file itself is found anew."""
-        source = _source(lane)
+    def _go_on_with(self, lane: Lane, key: Key, found: Found, lost: int) -> Held | None:
+        """The lane's file was emptied, and its copy goes on in its place; the file itself is another one now."""
+        source, family = _source(lane), self._families[lane]
         del self._found[key]
-        for old in [old for old, each in self._lanes.items() if each is lane]:
-            del self._lanes[old]
+        path, named = source.path, source.named
+        old = next(old for old, each in self._lanes.items() if each is lane)
+        del self._lanes[old]
         self._lanes[key] = lane
-        source.go_on_with(found.file, found.place.path, lane.sender.gone).close()
-        self._look_at = 0.0
+        emptied = source.go_on_with(found.file, found.place.path, lane.sender.gone)
+        self._found[old] = Found(emptied, Place(path, family, not named), fresh=True, gone=lost)
+        held = source.look()
+        lane.goal = held.end if held is not None else 0
+        return held
 
     def _let_go(self, key: Key) -> None:
         self._found.pop(key).file.close()
@@ -317,13 +325,6 @@ class Files:
 def _source(lane: Lane) -> FileSource:
     assert isinstance(lane.source, FileSource)
     return lane.source
-
-
-def _younger(evidence: Evidence, other: Evidence | None) -> bool:
-    """Whether a file was certainly born after another one."""
-    if other is None or evidence.birth is None or other.birth is None:
-        return False
-    return evidence.birth > other.birth
 
 
 def _own_output() -> set[Key]:

@@ -24,11 +24,26 @@ from logship.spool.ranges import Span
 from logship.wire.fields import DIGESTS, Digest
 
 GUARD_BYTES = 4096
+FORMERS_MAX = 16
+"""So many replaced contents are remembered, to find them in copies; of older ones only how large they were."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class NoFile(Exception):
     """What a path leads to is nothing to be followed; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A content that was replaced: ``size`` bytes of it were seen, of which the ``last`` stood at ``guard``.
+
+    ``gone`` counts the bytes of the contents before it.
+    """
+
+    gone: int
+    size: int
+    guard: Span
+    last: bytes
 
 
 @dataclass(eq=False)
@@ -72,14 +87,15 @@ class FileSource:
     adopted = False
     program = PROGRAM
 
-    def __init__(self, file: OpenFile, path: str) -> None:
+    def __init__(self, file: OpenFile, path: str, gone: int = 0) -> None:
         self.path = path
         self.named = True  # a pattern leads to it, or it has no successor
         self.acked: int | None = None
         self.acked_at = 0.0
         self.now = 0.0  # of the next look
         self._file = file
-        self._tailer = Tailer()
+        self._tailer = Tailer(gone)
+        self._formers: list[Former] = []  # the first is the oldest
         self._guard = Span(0, 0)
         self._guard_bytes = b""
         self._seen: tuple[int, int, int, int, str] | None = None
@@ -118,7 +134,10 @@ class FileSource:
             same = seen == self._seen or self._guarded()
             sight = Sight(facts.st_size, same, self.named and facts.st_nlink > 0, facts.st_nlink > 0)
             moved = self._seen is None or seen[4] != self._seen[4]
+            former = Former(self._tailer.gone, self._tailer.size, self._guard, self._guard_bytes)
             changed = self._tailer.looked(sight, self.now)
+            if self._tailer.gone != former.gone:
+                self._formers = [*self._formers[1 - FORMERS_MAX :], former]
             self._seen = seen
             if not changed and not moved:
                 return None
@@ -144,13 +163,22 @@ class FileSource:
         except OSError:
             return None
 
+    def formers(self, since: int) -> list[Former]:
+        """The contents that were replaced since ``since`` bytes were gone, the oldest first."""
+        return [former for former in self._formers if former.gone >= since]
+
+    def found_again(self, size: int) -> None:
+        """So many of the bytes that are gone are in other files."""
+        with self._lock:
+            self._tailer.gone -= size
+            self._formers, self._seen = [], None
+
     def go_on_with(self, copy: OpenFile, path: str, gone: int) -> OpenFile:
         """Read ``copy`` from now on, which holds what this file held before it was emptied; what was read until now."""
         with self._lock:
             former, self._file = self._file, copy
             self.path, self.named = path, False
-            self._tailer = Tailer()
-            self._tailer.gone = gone
+            self._tailer, self._formers = Tailer(gone), []
             self._seen, self._guard, self._guard_bytes = None, Span(0, 0), b""
         return former
 

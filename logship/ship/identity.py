@@ -4,7 +4,8 @@ Evidence names candidates only. Whether a file really holds what is stored is pr
 the stream's end (``sender``); what is not proved goes to a new stream. Nothing is kept here that the collector could
 not be asked for: the evidence travels in ``Logship-Source``.
 
-A file is called ``<time of birth>-<8 hex digits>``, like an incarnation, so that its streams sort by age.
+A file is called ``<time of birth>-<12 hex digits>``, like an incarnation, so that its streams sort by age: the first 4
+digits are the part of the second.
 
 Left to others: looking at files (``globs``, ``followed``), when to ask (``files``).
 """
@@ -17,7 +18,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from logship.ship.chain import Link, parse_name
+from logship.ship.chain import Link, parse_name, present
 from logship.values import Invalid, parse_stream_path
 
 PROGRAM = "file"
@@ -52,7 +53,10 @@ class Evidence:
 
 @dataclass(slots=True)
 class Known:
-    """A file that has streams: ``links`` is its chain, ``made`` its first one's time, ``open`` whether it goes on."""
+    """A file that has streams: ``links`` is its chain, ``made`` its first one's time, ``open`` whether it goes on.
+
+    ``sizes`` are the streams' lengths by path.
+    """
 
     id: str
     evidence: Evidence
@@ -60,6 +64,13 @@ class Known:
     made: str = ""
     open: bool = False
     links: list[Link] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> bool:
+        """Whether its present stream has a byte: else nothing proves which content of the file it is for."""
+        last = present(self.links)
+        return last is not None and self.sizes.get(last.path, 0) > 0
 
 
 def parse_files(body: bytes, service: str) -> dict[str, Known] | Invalid:
@@ -68,7 +79,7 @@ def parse_files(body: bytes, service: str) -> dict[str, Known] | Invalid:
     for line in body.splitlines():
         try:
             entry = json.loads(line)
-            source, path = entry["source"], parse_stream_path(entry["stream"])
+            source, path, size = entry["source"], parse_stream_path(entry["stream"]), int(entry["next_offset"])
             program, name, of_service = map(source.get, ("program", "incarnation", "service"))
         except (ValueError, KeyError, TypeError, AttributeError):
             return Invalid("is no list of streams, one JSON object with stream and source a line")
@@ -82,6 +93,7 @@ def parse_files(body: bytes, service: str) -> dict[str, Known] | Invalid:
             continue
         known = found.setdefault(name, Known(name, evidence, made=str(source.get("created"))))
         known.made = min(known.made, str(source.get("created")))
+        known.sizes[path] = size
         known.links.append(Link(path, *place, source.get("continues")))
         if not entry.get("closed"):
             known.open = True
@@ -92,26 +104,30 @@ def parse_files(body: bytes, service: str) -> dict[str, Known] | Invalid:
 def candidate(evidence: Evidence, known: Mapping[str, Known], taken: Collection[str]) -> Known | None:
     """The file of the collector's list that this one may be; ``taken`` are ids that other files have now.
 
-    Of several (a file that was emptied gets a new id when a copy of it went on with the old one) the newest that is
-    on the same device, if any is.
+    Of several (a file that was emptied gets a new id when a copy of it went on with the old one) the newest that has
+    bytes and is on the same device, if any is.
     """
     fitting = [each for each in known.values() if each.id not in taken and each.evidence.matches(evidence)]
     return max(
-        fitting, key=lambda each: (each.evidence.device == evidence.device, each.open, each.made, each.id), default=None
+        fitting,
+        key=lambda each: (each.evidence.device == evidence.device, each.begun, each.open, each.made, each.id),
+        default=None,
     )
 
 
-def new_id(host: str, evidence: Evidence, now_ns: int, taken: Collection[str]) -> str:
+def new_id(host: str, evidence: Evidence, now_ns: int, taken: Collection[str], late: bool = False) -> str:
     """A name for a file that has none. The same file gets the same one each time, where its birth is known.
 
-    So two shippers that are not aware of each other make one stream, of which the collector lets one append.
+    So two shippers that are not aware of each other make one stream, of which the collector lets one append. ``late``:
+    what it holds was written after younger files of its family were (it was copied and emptied), so it sorts by now.
     """
-    born = now_ns if evidence.birth is None else evidence.birth
-    stem = datetime.fromtimestamp(born // 10**9, UTC).strftime("%Y%m%dT%H%M%SZ")
+    born = now_ns if evidence.birth is None or late else evidence.birth
+    second, rest = divmod(born, 10**9)
+    stem = f"{datetime.fromtimestamp(second, UTC):%Y%m%dT%H%M%SZ}-{(rest << 16) // 10**9:04x}"
     salt = 0
     while True:
         text = f"{host} {evidence.device} {evidence.inode} {born} {salt}"
-        name = f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        name = stem + hashlib.sha256(text.encode()).hexdigest()[:8]
         if name not in taken:
             return name
         salt += 1

@@ -255,10 +255,11 @@ class Ship:
             lane.acked = command.offset
         elif isinstance(command, Prove):
             if isinstance(lane.source, FileSource):
-                same = self._files.proves(lane, command)
+                same, held = self._files.proves(lane, command)
             else:
-                same = lane.source.has_digest(command.span, command.digest)
-            self._perform(lane, lane.sender.proved(same, time.monotonic(), random.random()))
+                assert command.digest is not None
+                same, held = lane.source.has_digest(command.span, command.digest), None
+            self._perform(lane, lane.sender.proved(same, time.monotonic(), random.random(), held))
         else:
             if isinstance(command, ListChain):
                 self._listing.add(command.incarnation)

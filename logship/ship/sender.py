@@ -100,8 +100,12 @@ class Sender(Steps):
         assert not self.out
         return self._handle(Outcome.DONE, Input(now, chance, links=links))
 
-    def proved(self, same: bool | None, now: float, chance: float) -> Commands:
-        """Whether the source's bytes have the digest; None: they could not be read."""
+    def proved(self, same: bool | None, now: float, chance: float, held: Held | None = None) -> Commands:
+        """Whether the source's bytes have the digest; None: they could not be read.
+
+        ``held`` is what the source holds now, where that is something else than before: a copy goes on in its place.
+        """
+        self.held = held or self.held
         event = Event.UNPROVEN if same is None else Event.SAME if same else Event.DIFFERS
         return self._handle(event, Input(now, chance))
 
@@ -119,19 +123,16 @@ class Sender(Steps):
         action = TABLE[event][self.state]
         assert action != "!", f"{event} while {self.state}"
         commands: Commands = [] if action == "-" else getattr(self, f"_{action}")(given)
-        if not self.out:
-            self._settle()
-        return commands
+        return commands if self.out else [*commands, *self._settle()]
 
-    def _settle(self) -> None:
+    def _settle(self) -> Commands:
         """Where the state follows from what the source holds."""
         held = self.held
         shrank = held.any and held.end < self.position
         if held.gone != self.gone and self.state in _OF_CONTENT:
             if self.stream is None or self._unbegun:
-                self._lose_content(Input(0.0, 0.0))
-            else:
-                self.state = State.ASKING
+                return self._seek()
+            self.state = State.ASKING
         elif self.state in SENDABLE:
             if shrank:
                 self.state = State.ASKING
@@ -151,3 +152,4 @@ class Sender(Steps):
                 self._finish()
             else:
                 self.state = State.BETWEEN
+        return []

@@ -86,10 +86,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """Compare the digest of the source's bytes of ``span`` with ``digest``."""
+    """Compare the digest of the source's bytes of ``span`` with ``digest``.
+
+    None: the source's content was replaced before any of it was stored. Has a copy of it what it held?
+    """
 
     span: Span
-    digest: Digest
+    digest: Digest | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ class Steps(Standing):
         if answer.next_offset == 0 and not (held.is_file and held.gone != self.gone):
             return self._trust(given)
         span = Span(stream.end - answer.tail_bytes, answer.tail_bytes)
+        if answer.next_offset == 0:
+            return self._seek()
         if held.is_file and (answer.tail_digest is None or not span.size):
             return self._distrust(given)
         if answer.tail_digest is None or not span.size or not (held.is_file or held.holds(span)):
@@ -94,8 +96,16 @@ class Steps(Standing):
         self.state = State.PROVING
         return [Prove(span, answer.tail_digest)]
 
+    def _seek(self) -> Commands:
+        """The file's content was replaced before any of it was stored. A copy may have been made of it before."""
+        self.state = State.PROVING
+        return [Prove(Span(0, 0), None)]
+
     def _trust(self, _given: Input) -> Commands:
-        """The source is what is stored."""
+        """The source is what is stored, or nothing is stored of what it holds."""
+        if self.stream is None or self._unbegun:
+            self.state = State.BETWEEN
+            return []
         if self._present.closed:
             self.state = State.BETWEEN
         else:

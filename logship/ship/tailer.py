@@ -35,9 +35,9 @@ class Sight:
 class Tailer:
     """One file."""
 
-    def __init__(self) -> None:
+    def __init__(self, gone: int = 0) -> None:
         self.size = 0
-        self.gone = 0  # bytes of all contents before the present one
+        self.gone = gone  # bytes of all contents before the present one
         self.over = False
         self._quiet_since: float | None = None
 

@@ -7,8 +7,6 @@ import json
 import os
 import random
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,55 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.logship.ship.spools import INCARNATION, TREE, Shipper, Spool, Writer, until
+from tests.logship.ship.collector import Collector
+from tests.logship.ship.spools import Shipper, Spool, Writer, until
 
 KILLS = int(os.environ.get("LOGSHIP_TEST_KILLS", "8"))
-
-
-class Collector:
-    """``logship collect`` as a process, always at the same port and with the same store."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._words = ["collect", "--store", str(folder / "store"), "--listen", f"127.0.0.1:{self.port}"]
-        self._log = (folder / "collect.log").open("ab")
-        self.process: subprocess.Popen[bytes] | None = None
-        self.closed = False  # the stream that was read last
-
-    def start(self) -> None:
-        """Start, and wait until it accepts."""
-        words = [sys.executable, "-m", "logship", *self._words]
-        self.process = subprocess.Popen(words, cwd=TREE, stdout=self._log, stderr=self._log)
-        until(self._accepts, "the collector accepts")
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def read(self, program: str, incarnation: str = INCARNATION) -> bytes:
-        """The whole stream."""
-        found = b""
-        while True:
-            url = f"{self.url}/v1/stream/webapp/1/{program}/{incarnation}?offset={len(found):020}"
-            with urllib.request.urlopen(url, timeout=60) as reply:
-                found += bytes(reply.read())
-                self.closed = reply.headers.get("Stream-Closed") == "true"
-                if reply.headers.get("Stream-Up-To-Date"):
-                    return found
-
-    def _accepts(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, "the collector ended"
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def append(path: Path, data: bytes) -> None:
 
 def born_later() -> None:
     """Files are told apart in the order of their birth, which the kernel counts in ticks of 4 to 10 ms."""
-    time.sleep(1.1)  # and streams are named by the second
+    time.sleep(0.03)
 
 
 @pytest.mark.case(1, 6)
@@ -150,6 +150,109 @@ def test_a_copy_that_was_made_before_a_file_was_emptied_goes_on_with_its_stream(
     assert not server.model.losses
     assert ship(log, once=True).process.wait(120) == 0
     assert len(streams(server)) == 2, "the copy is not shipped again"
+
+
+def copied_and_emptied(log: Path, backups: int = 3) -> None:
+    """As logrotate does with copytruncate."""
+    born_later()
+    for number in range(backups, 0, -1):
+        path = log.with_name(f"x.log.{number}")
+        if path.exists():
+            path.rename(log.with_name(f"x.log.{number + 1}"))
+    shutil.copy(log, log.with_name("x.log.1"))
+    os.truncate(log, 0)
+
+
+@pytest.mark.case(28)
+def test_a_copy_of_a_file_that_was_not_emptied_yet_is_not_shipped_beside_it(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    """Between the two steps of copytruncate, before anything of the file was stored."""
+    append(log, b"begun\n" * 2000)
+    born_later()
+    shutil.copy(log, log.with_name("x.log.1"))
+    assert ship(log, once=True).process.wait(120) == 0
+    assert streams(server) == [b"begun\n" * 2000]
+    log.write_bytes(b"new\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    assert sorted(streams(server)) == [b"begun\n" * 2000, b"new\n"]
+    assert not server.model.losses
+
+
+@pytest.mark.case(39)
+def test_copies_that_nobody_has_read_go_before_the_file_that_was_emptied(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    """Copied and emptied twice before there was a shipper; a later look takes none of them again."""
+    for content in (b"first\n", b"second\n"):
+        append(log, content)
+        copied_and_emptied(log)
+    append(log, b"third\n")
+    for _ in range(2):
+        assert ship(log, once=True).process.wait(120) == 0
+        assert streams(server) == [b"first\n", b"second\n", b"third\n"]
+        assert not server.model.losses
+
+
+@pytest.mark.case(39)
+@pytest.mark.parametrize("refused", [("PUT", "POST"), ("POST",)])
+def test_a_file_that_was_emptied_before_any_of_it_was_stored_goes_on_in_its_copies(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path, refused: tuple[str, ...]
+) -> None:
+    """It was seen, and refused, when it was copied and emptied, twice."""
+    server.fault = lambda method, _: "refuse" if method in refused else ""
+    append(log, b"first\n")
+    ship(log)
+    until(lambda: any(method in refused for method, _ in server.requests), "it is tried")
+    copied_and_emptied(log)
+    append(log, b"second\n")
+    born_later()
+    copied_and_emptied(log)
+    append(log, b"third\n")
+    born_later()
+    server.fault = lambda _method, _path: ""
+    until(lambda: len(streams(server)) == 3 and all(streams(server)), "all of it is stored")
+    assert streams(server) == [b"first\n", b"second\n", b"third\n"]
+    assert not server.model.losses
+
+
+@pytest.mark.case(39, 84)
+def test_a_stream_without_a_byte_does_not_make_the_copies_of_its_file_old(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    """The shipper was killed between making the stream and the first append."""
+    server.fault = lambda method, _: "refuse" if method == "POST" else ""
+    append(log, b"first\n")
+    process = ship(log)
+    until(lambda: "POST" in [method for method, _ in server.requests], "the stream is made")
+    process.kill()
+    server.fault = lambda _method, _path: ""
+    copied_and_emptied(log)
+    append(log, b"second\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    assert sorted(filter(None, streams(server))) == [b"first\n", b"second\n"]
+    assert ship(log, once=True).process.wait(120) == 0
+    assert sorted(filter(None, streams(server))) == [b"first\n", b"second\n"]
+
+
+def test_a_content_of_which_there_is_no_copy_is_lost_to_the_byte_among_those_that_have_one(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    server.fault = lambda method, _: "refuse" if method == "POST" else ""
+    append(log, b"first\n")
+    ship(log)
+    until(lambda: ("POST", f"/v1/stream/{next(iter(server.model.streams), None)}") in server.requests, "it is tried")
+    copied_and_emptied(log)
+    append(log, b"nobody copies this\n")
+    born_later()
+    os.truncate(log, 0)
+    born_later()
+    append(log, b"third\n")
+    born_later()
+    server.fault = lambda _method, _path: ""
+    until(lambda: len(streams(server)) == 2 and all(streams(server)), "what there is is stored")
+    assert streams(server) == [b"first\n", b"third\n"]
+    assert [loss.bytes for loss in server.model.losses.values()] == [19]
 
 
 @pytest.mark.case(4, 5, 7, 10, 27)

@@ -17,7 +17,12 @@ BORN = 1_795_466_259_942_675_810
 
 def line(name: str, evidence: Evidence, suffix: str = "", **more: object) -> bytes:
     source = {"service": "shop", "program": "file", "incarnation": name, "created": "2026-11-24T00:00:00.000Z"}
-    words = {"stream": f"shop/h/file/{name}{suffix}", "closed": False, "source": {**source, **dict(evidence.facts())}}
+    words = {
+        "stream": f"shop/h/file/{name}{suffix}",
+        "closed": False,
+        "next_offset": 5,
+        "source": {**source, **dict(evidence.facts())},
+    }
     words["source"].update(more)  # type: ignore[attr-defined]  # a dict among other values
     return json.dumps(words).encode() + b"\n"
 

@@ -107,6 +107,7 @@ class World:
             self.acked = command.offset
         elif isinstance(command, Prove):
             data = self.bytes_at(command.span.offset, command.span.size)
+            assert command.digest is not None, "only of a followed file"
             same = hashlib.sha256(data).digest() == command.digest.value
             self.do(self.sender.proved(same, self.now, 0.5))
         else:

@@ -1,0 +1,80 @@
+"""The real collector as a process, for tests."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.logship.ship.spools import INCARNATION, TREE, until
+
+
+class Collector:
+    """``logship collect`` as a process, always at the same port and with the same store."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._words = ["collect", "--store", str(folder / "store"), "--listen", f"127.0.0.1:{self.port}"]
+        self._words += options
+        self._log = (folder / "collect.log").open("ab")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.closed = False  # the stream that was read last
+
+    def start(self) -> None:
+        """Start, and wait until it accepts."""
+        words = [sys.executable, "-m", "logship", *self._words]
+        self.process = subprocess.Popen(words, cwd=TREE, stdout=self._log, stderr=self._log)
+        until(self._accepts, "the collector accepts")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def read(self, program: str, incarnation: str = INCARNATION) -> bytes:
+        """The whole stream of a program."""
+        return b"".join(self.pieces(f"webapp/1/{program}/{incarnation}"))
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """The whole stream, piece by piece."""
+        offset = 0
+        while True:
+            with self._get(f"/v1/stream/{path}?offset={offset:020}") as reply:
+                piece = bytes(reply.read())
+                self.closed = reply.headers.get("Stream-Closed") == "true"
+                over = reply.headers.get("Stream-Up-To-Date")
+            offset += len(piece)
+            yield piece
+            if over:
+                return
+
+    def streams(self, program: str = "file") -> list[dict[str, Any]]:
+        """What the collector says of the streams of a program, followed files by default, the oldest first."""
+        with self._get(f"/v1/streams?source.program={program}") as reply:
+            return sorted((json.loads(line) for line in reply.read().splitlines()), key=lambda one: str(one["stream"]))
+
+    def losses(self) -> list[dict[str, Any]]:
+        """The ledger."""
+        with self._get("/v1/losses") as reply:
+            return [json.loads(line) for line in reply.read().splitlines()]
+
+    def _get(self, target: str) -> Any:
+        return urllib.request.urlopen(self.url + target, timeout=60)
+
+    def _accepts(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "the collector ended"
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
