@@ -48,7 +48,7 @@ def _configure_audit(parser: argparse.ArgumentParser) -> None:
 
 def _audit(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     from logship.audit.audit_run import Plan, once, run
-    from logship.ship.cli import parse_url
+    from logship.ship.given import parse_url
 
     settings = config.load(options, environment)
     if options.once:

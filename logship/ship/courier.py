@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
@@ -34,7 +34,7 @@ LIST_BYTES_MAX = 16 * 1024 * 1024
 class Job:
     """``request`` of the sender ``key``, to be answered within ``seconds``; what it sends is read from ``source``."""
 
-    key: Hashable
+    key: tuple[str, str]
     request: Request | ListFiles
     source: SpoolSource | FileSource | None
     seconds: float

@@ -51,17 +51,25 @@ class Files:
         self.listing = False  # the list is asked for
         self._sources = sources
         self._forget = forget
-        self._globs = Globs(patterns, sources.once) if patterns else None
         self._lanes: dict[Key, Lane] = {}
         self._families: dict[Lane, str] = {}
         self._found: dict[Key, Found] = {}
         self._done: dict[Key, tuple[int, int]] = {}  # files that are over: size and time of change then
         self._locks: dict[Key, socket.socket] = {}
         self._own = _own_output()
-        self.patterns = tuple(dict.fromkeys(patterns))
+        self.patterns: tuple[str, ...] = ()
+        self._globs: Globs | None = None
+        self._left = False  # patterns were taken away, and nobody looked since
+        self.follow(patterns)
         self._look_at = 0.0
         self._list_at = 0.0
         self._looked = False
+
+    def follow(self, patterns: Sequence[str]) -> None:
+        """These are the patterns from now on. What a file that none of them names has now is still shipped."""
+        self.patterns = tuple(dict.fromkeys(patterns))
+        self._globs = Globs(self.patterns, self._sources.once) if self.patterns or self._globs else None
+        self._left, self._look_at = True, 0.0
 
     def wants_list(self, now: float) -> bool:
         """Whether there are files of which nobody knows whether they have streams."""
@@ -186,9 +194,14 @@ class Files:
             source, at = _source(lane), seen.get(key)
             if at is not None:
                 source.path, self._families[lane] = at.path, at.family
+                source.left = False
+            elif self._left and _is_at(source.path, key):
+                source.left = True
             source.named = at is not None and (not at.rotated or at.family not in live)
-        for key in [key for key, found in self._found.items() if key not in seen and found.copy]:
+        gone = [key for key, found in self._found.items() if key not in seen and (found.copy or self._left)]
+        for key in gone:
             self._let_go(key)
+        self._left = False
         self._done = {key: each for key, each in self._done.items() if key in seen}
 
     def _is_new(self, key: Key, facts: os.stat_result, place: Place) -> bool:
@@ -325,6 +338,14 @@ class Files:
 def _source(lane: Lane) -> FileSource:
     assert isinstance(lane.source, FileSource)
     return lane.source
+
+
+def _is_at(path: str, key: Key) -> bool:
+    """Whether this very file is still there."""
+    with contextlib.suppress(OSError):
+        facts = os.stat(path)  # noqa: PTH116
+        return (facts.st_dev, facts.st_ino) == key
+    return False
 
 
 def _own_output() -> set[Key]:

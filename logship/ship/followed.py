@@ -90,6 +90,7 @@ class FileSource:
     def __init__(self, file: OpenFile, path: str, gone: int = 0) -> None:
         self.path = path
         self.named = True  # a pattern leads to it, or it has no successor
+        self.left = False  # no pattern names it any more, though it is where it was: what it has now is the end
         self.acked: int | None = None
         self.acked_at = 0.0
         self.now = 0.0  # of the next look
@@ -132,7 +133,8 @@ class FileSource:
             facts = os.fstat(self._file.descriptor)
             seen = (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_nlink, self.path)
             same = seen == self._seen or self._guarded()
-            sight = Sight(facts.st_size, same, self.named and facts.st_nlink > 0, facts.st_nlink > 0)
+            size = min(facts.st_size, self._tailer.size) if self.left and self.over else facts.st_size
+            sight = Sight(size, same, self.named and facts.st_nlink > 0, facts.st_nlink > 0, self.left)
             moved = self._seen is None or seen[4] != self._seen[4]
             former = Former(self._tailer.gone, self._tailer.size, self._guard, self._guard_bytes)
             changed = self._tailer.looked(sight, self.now)
@@ -142,7 +144,7 @@ class FileSource:
             if not changed and not moved:
                 return None
             if changed:
-                self._guard_at(facts.st_size)
+                self._guard_at(size)
             return self._held()
 
     def read(self, offset: int, size: int) -> bytes:

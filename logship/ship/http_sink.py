@@ -35,6 +35,11 @@ class Place:
         name = f"[{self.host}]" if ":" in self.host else self.host
         return f"{name}:{self.port}"
 
+    @property
+    def url(self) -> str:
+        """For people."""
+        return f"http://{self.authority}{self.prefix}"
+
 
 class Unanswered(Exception):
     """No answer came. ``cause`` says why, in words that do not change from time to time.

@@ -14,21 +14,20 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty
 
+from logship.errors import Fault
 from logship.ship.adopter import Adopter
-from logship.ship.courier import Courier, Job, Result
+from logship.ship.courier import Job, Result
+from logship.ship.couriers import Couriers
 from logship.ship.files import KEY, Files
 from logship.ship.folder import SpoolFolder
 from logship.ship.followed import FileSource
-from logship.ship.http_sink import Place
 from logship.ship.instance import part
 from logship.ship.log import Log
-from logship.ship.schedule import IN_FLIGHT_MAX, Pace, Schedule
+from logship.ship.plan import SERVICE, Plan, declared
+from logship.ship.schedule import Pace, Schedule
 from logship.ship.sources import Lane, Sources
 from logship.ship.states import Acknowledged, Command, Commands, ListChain, ListFiles, Prove, Say, Send, State
 from logship.wire.replies import Answer
@@ -37,27 +36,9 @@ BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.2
 BUSY_FOR_SECONDS = 1.0
 LEFT_TOLD_MAX = 20
-SERVICE = "host"
-"""The service that files are of where nothing says another one."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to ship, where to, and how to end. Times in seconds, sizes in bytes."""
-
-    place: Place
-    spools: tuple[Path, ...]
-    adopt: tuple[Path, ...] = ()
-    instance: str = ""
-    once: bool = False
-    drain_seconds: float = 3.0
-    patience_seconds: float = 30.0
-    chunk_bytes_max: int = 1024 * 1024
-    budgets: Mapping[str, int] = field(default_factory=dict)
-    """What a program, a container, a volume may keep in the spool: only to be told."""
-    follow: tuple[str, ...] = ()
-    """Patterns of files, besides those that the containers of ``spools`` declare."""
-    service: str = ""
+__all__ = ["Plan", "Ship"]
 
 
 class Ship:
@@ -68,11 +49,15 @@ class Ship:
         self._log = Log()
         self._sources = Sources([SpoolFolder(path) for path in plan.spools], plan.instance, self._log.say)
         self._schedule: Schedule[Lane] = Schedule()
-        self._files = _files_of(plan, self._sources, self._schedule.forget)
+        self._own = [each for each in self._sources.given if each.identity["host"] == self._sources.host]
+        service = plan.service or next((each.identity["service"] for each in self._own), SERVICE)
+        patterns = [*plan.follow, *declared(self._own)]
+        self._files = Files(patterns, service, part(self._sources.host), self._sources, self._schedule.forget)
         self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._schedule.forget, plan.once)
         self._pace = Pace(plan.chunk_bytes_max)
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._results: SimpleQueue[Result | None] = SimpleQueue()
+        self._couriers = Couriers(plan.place)
+        self._results = self._couriers.results
+        self._hung_up = False  # SIGHUP came
         self._in_flight = 0
         self._listing: set[str] = set()  # incarnations whose list is asked for
         self._absent = False  # the last failure: nobody is there
@@ -85,16 +70,18 @@ class Ship:
         """Work until SIGTERM or SIGINT, or with ``once`` until all is acknowledged; the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        for _ in range(IN_FLIGHT_MAX):
-            Courier(self._plan.place, self._jobs, self._results).start()
-        place = f"http://{self._plan.place.authority}{self._plan.place.prefix}"
+        if self._plan.again is not None:
+            signal.signal(signal.SIGHUP, self._hang_up)
+        self._couriers.start()
         more = {"adopt": list(map(str, self._plan.adopt))} if self._plan.adopt else {}
         if self._files.patterns:
             more["follow"] = [*self._files.patterns]
-        self._log.say("INFO", "started", to=place, spools=list(map(str, self._plan.spools)), **more)
+        self._log.say("INFO", "started", to=self._couriers.place.url, spools=list(map(str, self._plan.spools)), **more)
         while True:
             self._take_results(time.monotonic())
             now = time.monotonic()
+            if self._hung_up:
+                self._read_again(now)
             if now >= self._look_at:
                 self._look(now)
             for lane in self._sources.lanes.values():
@@ -115,6 +102,33 @@ class Ship:
             self._stop_at = time.monotonic() + self._plan.drain_seconds
             self._results.put(None)
 
+    def _hang_up(self, *_: object) -> None:
+        """SIGHUP."""
+        self._hung_up = True
+        self._results.put(None)
+
+    def _read_again(self, now: float) -> None:
+        """What is given may have changed. What is out is brought back, then the new collector is asked about all."""
+        self._hung_up = False
+        assert self._plan.again is not None
+        try:
+            given = self._plan.again()
+        except Fault as fault:
+            self._log.say("ERROR", "settings refused", text=f"{fault}; what was read before stays")
+            return
+        self._files.follow([*given.follow, *declared(self._own)])
+        if given.place != self._couriers.place:
+            self._couriers.go_to(given.place)
+            self._schedule.answered()
+            self._doubt(now)
+        self._log.say("INFO", "settings read", to=given.place.url, follow=[*self._files.patterns])
+
+    def _doubt(self, now: float) -> None:
+        """What is behind the name of the collector may be another one."""
+        self._files.doubt()
+        for lane in self._sources.lanes.values():
+            self._perform(lane, lane.sender.doubted(now, random.random()))
+
     def _take_results(self, now: float) -> None:
         """Wait for what comes first, an answer or the next look, and take all answers there are."""
         due = self._look_at
@@ -134,7 +148,7 @@ class Ship:
         if result.job.key == KEY:
             self._take_list(result)
             return
-        lane, now, chance = self._lane(result.job), time.monotonic(), random.random()
+        lane, now, chance = self._sources.lanes[result.job.key], time.monotonic(), random.random()
         self._in_flight -= 1
         if isinstance(result.job.request, ListChain):
             self._listing.discard(result.job.request.incarnation)
@@ -195,9 +209,7 @@ class Ship:
     def _failed(self, result: Result, now: float) -> None:
         failure = result.failure
         assert failure is not None
-        self._files.doubt()
-        for lane in self._sources.lanes.values():
-            self._perform(lane, lane.sender.doubted(now, random.random()))
+        self._doubt(now)
         if failure.stale:
             return
         self._absent = failure.absent
@@ -226,9 +238,9 @@ class Ship:
             self._in_flight += 1
             self._files.listing = True
             request = ListFiles(self._files.host, self._files.service)
-            self._jobs.put(Job(KEY, request, None, self._pace.timeout_seconds(0)))
+            self._couriers.put(Job(KEY, request, None, self._pace.timeout_seconds(0)))
         while True:
-            wanting = [lane for lane in self._may_send() if lane.sender.want and not self._is_listed(lane)]
+            wanting = [lane for lane in self._may_send() if lane.sender.want and not lane.listed_in(self._listing)]
             lane = self._schedule.pick(wanting, self._in_flight, now)
             if lane is None:
                 return
@@ -240,9 +252,6 @@ class Ship:
         if self._stop_at is not None or (own and any(lane.adopted and lane.sender.out for lane in lanes)):
             return self._files.turns(own)
         return self._files.turns(lanes)
-
-    def _is_listed(self, lane: Lane) -> bool:
-        return lane.sender.state is State.LISTING and lane.sender.origin.incarnation in self._listing
 
     def _perform(self, lane: Lane, commands: Commands) -> None:
         for command in commands:
@@ -265,12 +274,7 @@ class Ship:
                 self._listing.add(command.incarnation)
             size = command.size if isinstance(command, Send) else 0
             self._in_flight += 1
-            self._jobs.put(Job(lane.key, command, lane.source, self._pace.timeout_seconds(size)))
-
-    def _lane(self, job: Job) -> Lane:
-        key = job.key
-        assert isinstance(key, tuple)
-        return self._sources.lanes[key]
+            self._couriers.put(Job(lane.key, command, lane.source, self._pace.timeout_seconds(size)))
 
     def _status(self, now: float) -> int | None:
         """The exit status when it is time to end."""
@@ -297,11 +301,3 @@ class Ship:
         locked = [str(folder.path) for folder in self._sources.waiting]
         orphans = [*dict.fromkeys([*self._adopter.kept, *self._adopter.names])][:LEFT_TOLD_MAX]
         self._log.say("ERROR", "left", bytes=told, locked_by_others=locked, orphans=orphans)
-
-
-def _files_of(plan: Plan, sources: Sources, forget: Callable[[Lane], None]) -> Files:
-    """The files to follow: those of ``--follow``, and those that this very container's programs declare."""
-    own = [folder for folder in sources.given if folder.identity["host"] == sources.host]
-    patterns = [*plan.follow, *(pattern for folder in own for pattern in folder.files)]
-    service = plan.service or next((folder.identity["service"] for folder in own), SERVICE)
-    return Files(patterns, service, part(sources.host), sources, forget)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,10 @@ class Lane:
     def key(self) -> tuple[str, str]:
         """What tells it from all others: the incarnation, or the file, and the program."""
         return self.sender.origin.incarnation, self.source.program
+
+    def listed_in(self, incarnations: Collection[str]) -> bool:
+        """Whether what it waits for is a list that another lane has asked for already."""
+        return self.sender.state is State.LISTING and self.sender.origin.incarnation in incarnations
 
     @property
     def folder(self) -> SpoolFolder | None:

@@ -24,12 +24,13 @@ DELETED_SECONDS = 60.0
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One look. ``same``: the bytes before the end seen last are what they were. ``named``: a pattern leads to it, or
-    it has no successor yet. ``linked``: it has a name at all."""
+    it has no successor yet. ``linked``: it has a name at all. ``left``: nobody wants what will be written to it."""
 
     size: int
     same: bool
     named: bool
     linked: bool
+    left: bool = False
 
 
 class Tailer:
@@ -51,7 +52,7 @@ class Tailer:
         if changed or sight.named or self._quiet_since is None:
             self._quiet_since = now
         bound = ROTATED_SECONDS if sight.linked else DELETED_SECONDS
-        over = not sight.named and now - self._quiet_since >= bound
+        over = sight.left or (not sight.named and now - self._quiet_since >= bound)
         changed = changed or over != self.over
         self.over = over
         return changed

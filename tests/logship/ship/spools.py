@@ -109,7 +109,7 @@ class Shipper:
     """``logship ship`` as a process."""
 
     def __init__(self, url: str, *spools: Path, options: list[str] | None = None, log: Path | None = None) -> None:
-        words = ["ship", "--to", url, "--instance", "1", *(options or [])]
+        words = ["ship", *(["--to", url] if url else []), "--instance", "1", *(options or [])]
         words += ["--spool", *map(str, spools)] if spools else []
         self._log = log
         error = log.open("ab") if log else subprocess.DEVNULL
