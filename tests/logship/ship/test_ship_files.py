@@ -235,26 +235,6 @@ def test_a_stream_without_a_byte_does_not_make_the_copies_of_its_file_old(
     assert sorted(filter(None, streams(server))) == [b"first\n", b"second\n"]
 
 
-def test_a_content_of_which_there_is_no_copy_is_lost_to_the_byte_among_those_that_have_one(
-    server: CollectorServer, ship: Callable[..., Shipper], log: Path
-) -> None:
-    server.fault = lambda method, _: "refuse" if method == "POST" else ""
-    append(log, b"first\n")
-    ship(log)
-    until(lambda: ("POST", f"/v1/stream/{next(iter(server.model.streams), None)}") in server.requests, "it is tried")
-    copied_and_emptied(log)
-    append(log, b"nobody copies this\n")
-    born_later()
-    os.truncate(log, 0)
-    born_later()
-    append(log, b"third\n")
-    born_later()
-    server.fault = lambda _method, _path: ""
-    until(lambda: len(streams(server)) == 2 and all(streams(server)), "what there is is stored")
-    assert streams(server) == [b"first\n", b"third\n"]
-    assert [loss.bytes for loss in server.model.losses.values()] == [19]
-
-
 @pytest.mark.case(4, 5, 7, 10, 27)
 def test_links_lead_to_one_file_and_what_is_no_file_is_left_alone(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
