@@ -19,12 +19,31 @@ BLOCKS_MAX = 65_536
 _BLOCK_BYTES_MAX = 128 * 1024
 _HEADER_BYTES_MAX = 18
 _CHECKSUM_BYTES = 4
+_WINDOW_LOG = 20
 _RLE = 1
 _RESERVED = 3
 
 
 class TooLarge(Invalid):
     """The body states, or decodes to, more bytes than allowed."""
+
+
+class Encoder:
+    """Makes frames of log lines, for one thread: its memory is used again for each.
+
+    As level 1, but with a small table that stays in the first-level cache, and matches of 6 bytes and more: a fifth
+    faster, and logs become no larger (docs/performance.md).
+    """
+
+    def __init__(self) -> None:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            1, window_log=_WINDOW_LOG, hash_log=12, min_match=6, write_checksum=True, write_content_size=True
+        )
+        self._compressor = zstandard.ZstdCompressor(compression_params=parameters)
+
+    def encode(self, data: bytes) -> bytes:
+        """``data`` as one zstd frame with its size and a checksum of its content."""
+        return self._compressor.compress(data)
 
 
 def compress(data: bytes, level: int = 1) -> bytes:

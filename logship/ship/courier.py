@@ -6,7 +6,6 @@ decides nothing: what it brings back goes to the sender that asked.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 import time
@@ -14,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
-from logship import zstd
+from logship.ship.ahead import Packer, Shelf
 from logship.ship.chain import Link, parse_list
 from logship.ship.discover import SpoolSource
 from logship.ship.followed import FileSource
@@ -23,7 +22,6 @@ from logship.ship.http_sink import Place, Sink, Unanswered
 from logship.ship.identity import PROGRAM, Known, parse_files
 from logship.ship.states import ListChain, ListFiles, Record, Request, Send
 from logship.values import Invalid
-from logship.wire.fields import Digest
 from logship.wire.replies import Answer, parse_answer
 from logship.wire.requests import Append, Create, Encoding, Look
 
@@ -59,9 +57,13 @@ class Result:
 class Courier(threading.Thread):
     """Takes jobs until it is given None. A daemon: a stop does not wait for a name server."""
 
-    def __init__(self, place: Place, jobs: SimpleQueue[Job | None], results: SimpleQueue[Result | None]) -> None:
+    def __init__(
+        self, place: Place, jobs: SimpleQueue[Job | None], results: SimpleQueue[Result | None], shelf: Shelf
+    ) -> None:
         super().__init__(name="courier", daemon=True)
         self._sink = Sink(place)
+        self._shelf = shelf
+        self._packer = Packer()
         self._jobs = jobs
         self._results = results
 
@@ -75,22 +77,13 @@ class Courier(threading.Thread):
             except OSError as error:
                 result = Result(job, unread=str(error.strerror or error))
             self._results.put(result)
-            del job, result  # up to a MiB
+            del job, result  # up to some MiB
         self._sink.close()
 
     def _carry(self, job: Job) -> Result:
-        request, begun = job.request, time.monotonic()
+        request = job.request
         if isinstance(request, Send):
-            assert job.source is not None
-            data = job.source.read(request.offset, request.size)
-            if not data:
-                return Result(job, unread="the bytes are gone")
-            body = zstd.compress(data)
-            digest = Digest("sha-256", hashlib.sha256(body).digest())
-            append = replace(request.append, encoding=Encoding.ZSTD, digests=(digest,))
-            reply = self._sink.exchange("POST", _stream(append.path), append.headers(), body, job.seconds)
-            seconds = time.monotonic() - begun
-            return Result(job, _answer(reply), size=len(data), wire_bytes=len(body), seconds=seconds)
+            return self._send(job, request)
         if isinstance(request, ListChain):
             target = f"/v1/streams?source.incarnation={request.incarnation}"
             reply = self._sink.exchange("GET", target, (), None, job.seconds, LIST_BYTES_MAX)
@@ -101,6 +94,25 @@ class Courier(threading.Thread):
         if isinstance(request, ListFiles):
             return self._files(job, request)
         return Result(job, _answer(self._plain(request, job.seconds)))
+
+    def _send(self, job: Job, request: Send) -> Result:
+        begun, source = time.monotonic(), job.source
+        assert source is not None
+        packed = self._shelf.take(job.key, source, request.offset, request.size)
+        packed = packed or self._packer.pack(source, request.offset, request.size)
+        if packed is None:
+            return Result(job, unread="the bytes are gone")
+        append = replace(request.append, encoding=Encoding.ZSTD, digests=(packed.digest,))
+
+        def meanwhile() -> None:
+            following = self._packer.pack_next(packed) if packed.size == request.size else None
+            if following is not None:
+                self._shelf.put(job.key, following)
+
+        target, fields = _stream(append.path), append.headers()
+        reply = self._sink.exchange("POST", target, fields, packed.body, job.seconds, meanwhile=meanwhile)
+        seconds = time.monotonic() - begun
+        return Result(job, _answer(reply), size=packed.size, wire_bytes=len(packed.body), seconds=seconds)
 
     def _files(self, job: Job, request: ListFiles) -> Result:
         target = f"/v1/streams?source.host={request.host}&source.program={PROGRAM}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from queue import SimpleQueue
 
+from logship.ship.ahead import Shelf
 from logship.ship.courier import Courier, Job, Result
 from logship.ship.http_sink import Place
 from logship.ship.schedule import IN_FLIGHT_MAX
@@ -22,8 +23,9 @@ class Couriers:
 
     def start(self) -> None:
         """Let them work."""
+        shelf = Shelf(IN_FLIGHT_MAX)
         for _ in range(IN_FLIGHT_MAX):
-            Courier(self.place, self._jobs, self.results).start()
+            Courier(self.place, self._jobs, self.results, shelf).start()
 
     def put(self, job: Job) -> None:
         """Carry this."""

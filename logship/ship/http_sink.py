@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from logship.ship.http1 import BODY_BYTES_MAX, AnswerParser, Broken, Reply, request_head
@@ -71,8 +71,12 @@ class Sink:
         body: bytes | None,
         seconds: float,
         body_bytes_max: int = BODY_BYTES_MAX,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Reply:
-        """The answer to a request, all within ``seconds``. Raises Unanswered; the connection is closed then."""
+        """The answer to a request, all within ``seconds``. Raises Unanswered; the connection is closed then.
+
+        ``meanwhile`` is called when the request is out, before its answer is waited for. It raises nothing.
+        """
         deadline = time.monotonic() + seconds
         used = self._socket is not None
         head = request_head(method, self._place.prefix + target, self._place.authority, fields, _length(method, body))
@@ -83,6 +87,8 @@ class Sink:
             if used and _is_over(connection):
                 raise Unanswered("the kept connection was closed", stale=True)
             refused = self._send(connection, head, body or b"", deadline)
+            if meanwhile is not None and refused is None:
+                meanwhile()
             reply = self._receive(connection, parser, deadline, refused)
         except (OSError, Broken) as error:
             connection.close()

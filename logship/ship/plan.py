@@ -12,6 +12,7 @@ from pathlib import Path
 from logship.ship.folder import SpoolFolder
 from logship.ship.given import Given
 from logship.ship.http_sink import Place
+from logship.ship.schedule import CHUNK_BYTES_MAX
 
 SERVICE = "host"
 """The service that files are of where nothing says another one."""
@@ -28,7 +29,7 @@ class Plan:
     once: bool = False
     drain_seconds: float = 3.0
     patience_seconds: float = 30.0
-    chunk_bytes_max: int = 1024 * 1024
+    chunk_bytes_max: int = CHUNK_BYTES_MAX
     budgets: Mapping[str, int] = field(default_factory=dict)
     """What a program, a container, a volume may keep in the spool: only to be told."""
     follow: tuple[str, ...] = ()

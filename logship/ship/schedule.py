@@ -18,7 +18,7 @@ Key = TypeVar("Key", bound=Hashable)
 IN_FLIGHT_MAX = 2
 CHUNK_BYTES_MIN = 16 * 1024
 CHUNK_BYTES_FIRST = 64 * 1024
-CHUNK_BYTES_MAX = 1024 * 1024
+CHUNK_BYTES_MAX = 2 * 1024 * 1024
 CHUNK_SECONDS = 1.0
 MEASURED_BYTES_MIN = 8 * 1024
 """What is smaller tells how far away the collector is, not how fast the line."""

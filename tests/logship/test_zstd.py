@@ -9,6 +9,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.content import lines
 from logship import zstd
 from logship.values import Invalid
 
@@ -35,6 +36,20 @@ def test_bodies_of_several_blocks_decode(level: int) -> None:
 
 
 @pytest.mark.case(69)
+@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4))
+def test_an_encoder_makes_whole_frames_one_after_the_other(parts: list[bytes]) -> None:
+    encoder = zstd.Encoder()
+    for part in parts:
+        body = encoder.encode(part)
+        assert zstd.decode(body, MIB) == part
+        assert zstandard.get_frame_parameters(body).has_checksum
+
+
+def test_log_lines_become_no_larger_than_by_level_1() -> None:
+    text = lines(1)
+    assert len(zstd.Encoder().encode(text)) <= len(zstd.compress(text))
+
+
 def test_a_body_cut_anywhere_is_refused() -> None:
     body = zstd.compress(b"some bytes " * 20) + zstd.compress(b"and more")
     whole = {0, len(zstd.compress(b"some bytes " * 20))}

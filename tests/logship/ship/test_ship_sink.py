@@ -80,6 +80,23 @@ def test_a_connection_is_kept(serve: Serve) -> None:
     sink.close()
 
 
+def test_what_is_done_meanwhile_is_done_while_the_request_is_out(serve: Serve) -> None:
+    came, answer = threading.Event(), threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        came.set()
+        answer.wait(30)
+        connection.sendall(ANSWER)
+
+    def meanwhile() -> None:
+        assert came.wait(30), "the request is not out"
+        answer.set()
+
+    reply = Sink(serve(script).place).exchange("POST", "/", [], b"x", 30, meanwhile=meanwhile)
+    assert reply.body == b"hello"
+
+
 @pytest.mark.case(66)
 @pytest.mark.parametrize("cut", range(len(ANSWER)))
 def test_an_answer_cut_or_reset_at_any_byte_is_no_answer(serve: Serve, cut: int) -> None:
