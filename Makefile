@@ -6,7 +6,7 @@ UP := $(PYTHON) -m supervise.up
 DIR ?= evidence
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale down images evidence test ci-long lint unit e2e conformance bench-ship bench-capture
+.PHONY: help up scale down images evidence test ci-long guarantees lint unit e2e conformance bench-ship bench-capture
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -31,6 +31,11 @@ test: ## set up all that is needed, then lint, unit and end-to-end tests: what C
 
 ci-long: ## the long forms of the tests, up to an hour
 	@$(UP) long
+
+guarantees: ## run every test of the catalogue of cases, write docs/guarantees.md (ARGS="tests/logship/ship" runs those alone)
+	@$(UP) images
+	@$(UP) tools
+	@.venv/bin/python -m tests.catalogue.guarantees $(ARGS)
 
 lint: ## ruff and mypy
 	@$(UP) lint

@@ -58,6 +58,7 @@ def test_a_path_of_plain_segments_is_a_stream(text: str) -> None:
     assert parse_stream_path(text) == text
 
 
+@pytest.mark.case(108)
 @pytest.mark.parametrize(
     "text",
     [

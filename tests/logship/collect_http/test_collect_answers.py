@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from logship.wire import Limits
 from tests.logship.collect_http.live import Inside
 from tests.logship.collect_http.test_collect_http_reading import AT, OCTETS, serve
@@ -38,6 +40,7 @@ def test_no_page_of_another_site_gets_at_it_unless_it_is_named(tmp_path: Path) -
     serve(tmp_path / "2", opened, allow_origin="https://x.example")
 
 
+@pytest.mark.case(108)
 def test_a_created_stream_is_where_the_answer_says_and_no_host_header_bends_it(tmp_path: Path) -> None:
     async def scenario(server: Inside) -> None:
         reply = await server.ask("PUT", AT, OCTETS)

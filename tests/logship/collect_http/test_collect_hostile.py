@@ -97,7 +97,7 @@ def test_a_body_that_trickles_for_ever_is_refused_all_the_same(tmp_path: Path) -
 def test_half_a_request_writes_nothing(tmp_path: Path) -> None:
     async def scenario(server: Inside) -> None:
         request = HEAD + b"Content-Length: 5\r\n\r\nhello"
-        for cut in (1, 20, len(HEAD), len(request) - 5, len(request) - 1):
+        for cut in range(1, len(request)):
             _, writer = await server.open(request[:cut])
             writer.close()
         await server.until(lambda: not server.gate.connections, "the connections are gone")

@@ -54,6 +54,31 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
     assert collector.stop() == 0
 
 
+@pytest.mark.case(90)
+def test_of_a_store_of_which_only_the_journal_and_its_format_are_left_all_is_known(tmp_path: Path) -> None:
+    """Streams, ends, producers, closures and losses are nowhere else, so nothing else can be missing or stale."""
+    store = tmp_path / "store"
+    collector = Collector(store)
+    for name in ("a", "b"):
+        assert collector.ask("PUT", f"/v1/stream/{name}", OCTETS).status == 201
+    headers = {**OCTETS, "Producer-Id": "p", "Producer-Epoch": "4"}
+    for number in range(5):
+        sequence = {**headers, "Producer-Seq": str(number)}
+        assert collector.ask("POST", "/v1/stream/a", sequence, b"%d" % number * 400_000).status == 200
+    assert collector.ask("POST", "/v1/stream/b", {**OCTETS, "Stream-Closed": "true"}, b"end").status == 204
+    assert collector.ask("POST", "/v1/losses", {}, b'{"id":"1","bytes":7}\n').status == 204
+    before = [collector.ask("GET", path).body for path in ("/v1/streams", "/v1/losses", "/v1/stream/b")]
+    collector.kill()
+    for path in store.iterdir():
+        if path.name not in ("journal", "format"):
+            path.unlink()
+    collector = Collector(store)
+    assert [collector.ask("GET", path).body for path in ("/v1/streams", "/v1/losses", "/v1/stream/b")] == before
+    again = collector.ask("POST", "/v1/stream/a", {**headers, "Producer-Seq": "4"}, b"4" * 400_000)
+    assert (again.status, again.headers["stream-next-offset"]) == (204, f"{2_000_000:020}")
+    assert collector.stop() == 0
+
+
 def test_a_request_that_runs_at_sigterm_is_answered_and_new_ones_are_refused(tmp_path: Path) -> None:
     collector = Collector(tmp_path / "store")
     assert collector.ask("PUT", "/v1/stream/a", OCTETS).status == 201

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.logship.ship.collector import Collector
-from tests.logship.ship.spools import Shipper, Spool, Writer, until
+from tests.logship.ship.spools import INCARNATION, Shipper, Spool, Writer, until
 
 KILLS = int(os.environ.get("LOGSHIP_TEST_KILLS", "8"))
 
@@ -127,10 +127,10 @@ def test_a_shipper_outlives_a_collector_that_comes_later(collector: Collector, t
     spool.end()
 
 
-def reads(collector: Collector, content: bytes) -> Callable[[], bool]:
+def reads(collector: Collector, content: bytes, incarnation: str = INCARNATION) -> Callable[[], bool]:
     def there() -> bool:
         try:
-            return collector.read("web") == content
+            return collector.read("web", incarnation) == content
         except OSError:
             return False
 

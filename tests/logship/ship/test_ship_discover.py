@@ -109,6 +109,7 @@ def test_one_shipper_holds_a_folder_and_pid_1_tells_by_its_lock_that_it_lives(sp
     assert second.ended()
 
 
+@pytest.mark.case(108, 111)
 @pytest.mark.parametrize(
     ("content", "text"),
     [

@@ -249,6 +249,24 @@ def test_fenced_before_any_success_it_asks_again() -> None:
 
 
 @pytest.mark.case(78)
+@pytest.mark.case(79)
+def test_after_eight_hours_without_an_answer_all_that_is_held_goes_out_and_nothing_was_given_up() -> None:
+    world = settled()
+    for second in range(8 * 3600):  # how often it is tried is the schedule's to say
+        world.now += 1
+        if second % 100 == 0:
+            world.grow(20)
+        world.step()
+        world.lose_request()
+    assert world.acked == 1000
+    assert world.sender.state is not State.PARKED
+    world.finish()
+    world.check()
+    assert world.acked == world.end
+    assert len(world.collector.streams) == 1
+    assert not world.collector.losses
+
+
 @pytest.mark.parametrize("code", [Code.BUSY, Code.NO_ROOM, Code.STREAMS, Code.PRODUCERS, Code.STOPPING])
 def test_who_is_asked_to_come_back_later_does_at_the_same_place(code: Code) -> None:
     world = settled()

@@ -119,6 +119,7 @@ def test_lines_are_given_with_their_exact_bytes(shelf: Shelf, viewer: Viewer) ->
     assert (len(short[0]["text"]), short[0]["left_out"]) == (4096, 9005 - 4096)
 
 
+@pytest.mark.case(108)
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
