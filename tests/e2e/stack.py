@@ -57,13 +57,21 @@ def compose_command() -> list[str]:
     return ["docker-compose"]
 
 
+PORTS_FIRST, PORTS_EACH = 20_000, 1_000
+"""Each process of a run takes its ports from a thousand of its own, below those the kernel gives to connections."""
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback that nobody holds right now; all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = PORTS_FIRST + PORTS_EACH * worker
+    found: list[int] = []
+    while len(found) < count:
+        port = first + secrets.randbelow(PORTS_EACH)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found += [port] if port not in found else []
+    return found
 
 
 def eventually(
