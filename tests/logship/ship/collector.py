@@ -57,6 +57,11 @@ class Collector:
             if over:
                 return
 
+    def some(self, path: str, offset: int) -> bytes:
+        """What one answer holds of a stream from an offset on."""
+        with self._get(f"/v1/stream/{path}?offset={offset:020}") as reply:
+            return bytes(reply.read())
+
     def streams(self, program: str = "file") -> list[dict[str, Any]]:
         """What the collector says of the streams of a program, followed files by default, the oldest first."""
         with self._get(f"/v1/streams?source.program={program}") as reply:
