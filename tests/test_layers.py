@@ -41,7 +41,7 @@ CORES = {
         "standing", "steps", "stream", "tailer",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
-    "logship/reading": ["columns", "losses", "output", "sources"],
+    "logship/reading": ["columns", "explain", "losses", "output", "sources"],
     "logship/view": [
         "blocks", "items", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi", "query", "recent",
         "records", "reports", "select", "shown", "sought", "standing", "when",
