@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +20,7 @@ import pytest
 from logship.ship.http_sink import Place, Sink, Unanswered
 from tests.logship.ship.collector import Collector
 from tests.logship.ship.server import CollectorServer
-from tests.logship.ship.spools import TREE, Shipper, Spool, until
+from tests.logship.ship.spools import TREE, Shipper, Spool, Writer, until
 from tests.logship.ship.test_ship_collect import reads
 from tests.logship.ship.test_ship_sink import RawServer, read_request
 
@@ -145,6 +149,61 @@ def test_while_nobody_answers_the_shippers_memory_does_not_grow_with_what_waits(
     until(lambda: spool.acked("web") == 6 + 100 * MIB, "all is there at last")
     assert resident(process) - before < 16 * MIB
     server.stop()
+
+
+@pytest.mark.long
+@pytest.mark.case(102)
+def test_with_a_twentieth_of_a_processor_it_lags_and_loses_nothing(
+    collector: Collector, spool: Spool, shipper: Callable[[str], Shipper]
+) -> None:
+    """Stopped for 95 of each 100 ms, as a bound of the processor's time does it, while somebody writes 1 MB/s."""
+    process = shipper(collector.url).process
+    writer = Writer(spool, "web", 3, 40_000, 0.02)
+    writer.start()
+    behind = []
+    for turn in range(300):
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.095)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.005)
+        if turn % 50 == 49:
+            behind.append(writer.written - max(0, spool.acked("web")))
+    writer.enough.set()
+    writer.join(60)
+    print(f"{writer.written} bytes written, behind by {behind}, {resident(process)} bytes of memory")
+    assert resident(process) < 100 * MIB
+    until(lambda: spool.acked("web") == writer.written, "all of it is acknowledged", 120)
+    found = collector.read("web")
+    assert (len(found), hashlib.blake2b(found).hexdigest()) == (writer.written, writer.digest.hexdigest())
+    assert collector.losses() == []
+
+
+@pytest.mark.case(98)
+def test_fifty_quiet_programs_are_each_served_while_one_floods(
+    collector: Collector, spool: Spool, shipper: Callable[[str], Shipper]
+) -> None:
+    """The flood never ends: whoever waited for it to be done would wait for ever."""
+    noise, enough = random.Random(6).randbytes(MIB), threading.Event()
+    written = [0]
+
+    def flood() -> None:
+        while not enough.is_set():
+            if written[0] - max(0, spool.acked("flood")) < 32 * MIB:
+                spool.write("flood", noise)
+                written[0] += MIB
+            else:
+                time.sleep(0.01)
+
+    thread = threading.Thread(target=flood, daemon=True)
+    thread.start()
+    shipper(collector.url)
+    until(lambda: spool.acked("flood") > 0, "the flood is on its way")
+    for number in range(50):
+        spool.write(f"quiet{number}", b"a line\n")
+    until(lambda: all(spool.acked(f"quiet{number}") == 7 for number in range(50)), "all quiet ones are there")
+    enough.set()
+    thread.join(30)
+    until(lambda: spool.acked("flood") == written[0], "and the flood at last")
 
 
 def asked(server: CollectorServer, process: subprocess.Popen[bytes]) -> bool:
