@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 FIRST_SECONDS = 0.1
-SECONDS_MAX = 10.0
+SECONDS_MAX = 2.0
+"""So long a collector that is back waits to be found; a try where nobody listens costs nothing."""
 RETRY_AFTER_SECONDS_MAX = 60
 _DOUBLINGS_MAX = 16
 

@@ -57,6 +57,11 @@ class SpoolSource:
         """For people."""
         return str(self._path)
 
+    @property
+    def watched(self) -> tuple[int, str]:
+        """Where it is heard of that it grows: its folder."""
+        return 0, str(self._path)
+
     def look(self, ended: bool) -> Held | None:
         """What is held, or None when that is as at the last look. Raises OSError."""
         before, now = self._facts(), time.time_ns()

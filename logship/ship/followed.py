@@ -20,6 +20,7 @@ from logship.ship.birth import birth_ns
 from logship.ship.held import Held
 from logship.ship.identity import PROGRAM, Evidence
 from logship.ship.tailer import Sight, Tailer
+from logship.ship.watch import of_descriptor
 from logship.spool.ranges import Span
 from logship.wire.fields import DIGESTS, Digest
 
@@ -111,6 +112,11 @@ class FileSource:
     def evidence(self) -> Evidence:
         """What tells the file from all others."""
         return self._file.evidence
+
+    @property
+    def watched(self) -> tuple[int, str]:
+        """Where it is heard of that it grows, and what tells that from another file with the same descriptor later."""
+        return self._file.evidence.inode, of_descriptor(self._file.descriptor)
 
     @property
     def over(self) -> bool:

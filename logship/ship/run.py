@@ -3,9 +3,10 @@
 The container's own lines come first: of the two requests that may be out, one at most is of an adopted folder, and none
 is begun while it stops.
 
-Sources are looked at every 50 ms while something grows, every 200 ms else: that is also how long small lines are
-gathered before they go out together. Each turn of the loop takes the answers that came, looks, gives turns to senders,
-and notes acknowledgements for spool.
+Sources are looked at when they say that they grow (``watch``), and every 50 ms while something does, every 200 ms else.
+What is written while an append is out, and for as long again, goes out together: the dearer an append is, the fewer
+there are. Each turn of the loop takes the answers that came, looks, gives turns to senders, and notes acknowledgements
+for spool.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from logship.ship.plan import SERVICE, Plan, declared
 from logship.ship.schedule import Pace, Schedule
 from logship.ship.sources import Lane, Sources
 from logship.ship.states import Acknowledged, Command, Commands, ListChain, ListFiles, Prove, Say, Send, State
+from logship.ship.watch import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN, Watch
 from logship.wire.replies import Answer
 
 BUSY_SECONDS = 0.05
@@ -57,6 +59,7 @@ class Ship:
         self._pace = Pace(plan.chunk_bytes_max)
         self._couriers = Couriers(plan.place)
         self._results = self._couriers.results
+        self._watch = Watch(partial(self._results.put, None))
         self._hung_up = False  # SIGHUP came
         self._in_flight = 0
         self._listing: set[str] = set()  # incarnations whose list is asked for
@@ -163,6 +166,7 @@ class Ship:
         self._heard(answer, now, chance)
         if isinstance(result.job.request, Send) and answer.status < 300:
             self._pace.took(result.size, result.seconds)
+            self._watch.pause_seconds = min(max(PAUSE_SECONDS_MIN, result.seconds), PAUSE_SECONDS_MAX)
             self._log.moved(result.size, result.wire_bytes)
             lane.sent += result.size
             self._progress_at = now
@@ -213,6 +217,7 @@ class Ship:
         if failure.stale:
             return
         self._absent = failure.absent
+        self._watch.pause_seconds = PAUSE_SECONDS_MAX
         self._schedule.failed(now, random.random())
         self._log.failed(failure.cause, now)
         if failure.slow and isinstance(result.job.request, Send):
@@ -229,6 +234,7 @@ class Ship:
             self._adopter.turn(now, random.random(), calm=not self._schedule.failures)
             if self._adopter.removed > removed:
                 self._progress_at = now
+        self._watch.keep(self._sources.watched)
         busy = now - self._grew_at < BUSY_FOR_SECONDS
         self._look_at = now + (BUSY_SECONDS if busy else IDLE_SECONDS)
         self._looked_for_stop = stopping

@@ -21,6 +21,7 @@ from logship.ship.instance import container_id, instance_name
 from logship.ship.lag import Age
 from logship.ship.sender import Sender
 from logship.ship.states import State
+from logship.ship.watch import Key as WatchKey
 from logship.spool.layout import stamp
 
 FOLDER_SECONDS = 1.0
@@ -119,6 +120,12 @@ class Sources:
     def behind_bytes(self) -> int:
         """Bytes held that are not acknowledged."""
         return sum(lane.sender.unacknowledged for lane in self.lanes.values())
+
+    @property
+    def watched(self) -> dict[WatchKey, str]:
+        """Where it is heard of that they grow."""
+        found = {lane.key: lane.source.watched for lane in self.lanes.values()}
+        return {(key, identity, path): path for key, (identity, path) in found.items()}
 
     @property
     def own(self) -> list[Lane]:

@@ -29,7 +29,7 @@ from typing import Any
 import logship.collect
 import logship.ship
 import logship.spool
-from logship.ship import courier
+from logship.ship import courier, watch
 from logship.spool import reserve
 from tests.sim.kernel import Fcntl, Os
 from tests.sim.network import Network
@@ -79,6 +79,16 @@ class SimCourier(courier.Courier):
         os.engine.spawn(os.process, self.run, "courier")
 
 
+class SimWatch:
+    """ship's watch, deaf: a wake-up is a hint, and looks by the clock must do."""
+
+    def __init__(self, _wake: Any) -> None:
+        self.pause_seconds = 0.0
+
+    def keep(self, _wanted: Any) -> None:
+        """Nothing is watched."""
+
+
 def _values(world: World) -> dict[int, Any]:
     """What each real thing is replaced by, by the real one's id."""
 
@@ -98,6 +108,7 @@ def _values(world: World) -> dict[int, Any]:
         (os, world.os), (fcntl, world.fcntl), (time, world.time), (random, world.chance), (select, Select),
         (signal, world.signals), (socket, world.sockets), (threading, Threading), (queue, Queues), (Path, SimPath),
         (queue.SimpleQueue, SimQueue), (ThreadPoolExecutor, Pool), (courier.Courier, SimCourier),
+        (watch.Watch, SimWatch),
         (reserve.reserve, keep), (reserve.punch, punch), (real_datetime.datetime, Moment), (time.time, world.time.time),
         (time.monotonic, world.time.monotonic),
     ]  # fmt: skip
@@ -109,7 +120,7 @@ def _places() -> tuple[list[tuple[Any, str, int]], list[tuple[Any, Any]]]:
     """Where the modules hold something of the operating system: names in modules, defaults of functions."""
     reals = [
         os, fcntl, time, random, select, signal, socket, threading, queue, Path, queue.SimpleQueue, ThreadPoolExecutor,
-        courier.Courier, reserve.reserve, reserve.punch, real_datetime.datetime, time.time, time.monotonic,
+        courier.Courier, watch.Watch, reserve.reserve, reserve.punch, real_datetime.datetime, time.time, time.monotonic,
     ]  # fmt: skip
     known = {id(real) for real in reals}
     names: list[tuple[Any, str, int]] = []
