@@ -19,7 +19,7 @@ import time
 from logship.ship.folder import SpoolFolder
 from logship.ship.held import Held
 from logship.spool import acked
-from logship.spool.layout import ACKED, STARTS, segment_name
+from logship.spool.layout import STARTS
 from logship.spool.ranges import Segment, Span, merged
 from logship.spool.reader import StreamReader
 from logship.spool.segment import listed
@@ -110,10 +110,8 @@ class SpoolSource:
         return hashlib.new(DIGESTS[digest.algorithm], data).digest() == digest.value
 
     def note_acked(self, offset: int, now: float) -> None:
-        """Say to spool what is acknowledged. Not synced: it follows from what the collector says. Raises OSError."""
-        fresh = self._path / f".{ACKED}.new"
-        fresh.write_bytes(f"{segment_name(offset)}\n".encode())
-        fresh.replace(self._path / ACKED)
+        """Say to spool what is acknowledged. Raises OSError."""
+        acked.note(self._path, offset)
         self.acked, self.acked_at = offset, now
 
     def delete_acked(self) -> None:

@@ -116,6 +116,8 @@ class Os:
 
     def _linked(self, target: str) -> OpenFile:
         """A link to /proc/PID/fd/N."""
+        if not target.startswith("/proc/"):
+            raise refused(errno.ENOENT, target)
         _, proc, pid, _, number = target.split("/")
         holder = self.processes.get(int(pid)) if proc == "proc" else None
         if holder is None or holder.dead:

@@ -213,7 +213,8 @@ class Oracle:
             if segment.size
         ]
         note = stream.names.get("acked")
-        return not held or (note is not None and int(note.data.strip() or 0) >= held[-1].end)
+        said = 0 if note is None else int(note.target.rpartition("-")[2] or note.data.strip() or 0)
+        return not held or said >= held[-1].end
 
     def judge(self) -> None:
         """All is at rest: is everything where it belongs?"""

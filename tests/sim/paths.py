@@ -105,6 +105,12 @@ class SimPath(PurePosixPath):
         folder, name = self.os.parent(process, self)
         process.fs.create(folder, name, stat.S_IFLNK).target = str(target)
 
+    def readlink(self) -> SimPath:
+        found = self.os.find(self.os.enter(), self)
+        if found.kind != stat.S_IFLNK:
+            raise refused(errno.EINVAL, self)
+        return SimPath(found.target)
+
     def iterdir(self) -> Iterator[SimPath]:
         return iter([self / entry.name for entry in self.os.scandir(self)])
 

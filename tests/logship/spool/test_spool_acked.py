@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -35,6 +36,34 @@ def test_what_cannot_be_read_as_an_offset_acknowledges_nothing(tmp_path: Path) -
         assert acked.read(tmp_path) == 0
     (tmp_path / "acked").write_bytes(b"00000000000000000012\n")
     assert acked.read(tmp_path) == 12
+
+
+@pytest.mark.case(93)
+def test_a_note_that_the_disk_has_no_block_for_is_a_link_until_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    acked.note(tmp_path, 262_144)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        for offset in (300_000, 400_000):
+            acked.note(tmp_path, offset)
+            assert (tmp_path / "acked").is_symlink()
+            assert acked.read(tmp_path) == offset
+    acked.note(tmp_path, 500_000)
+    assert not (tmp_path / "acked").is_symlink()
+    assert acked.read(tmp_path) == 500_000
+    assert [path.name for path in tmp_path.iterdir()] == ["acked"]
+
+
+@pytest.mark.case(112)
+@pytest.mark.parametrize("target", ["nowhere", "acked", "acked-12", "acked-0000000000000026214x", "/etc/passwd"])
+def test_a_link_that_says_no_offset_acknowledges_nothing(tmp_path: Path, target: str) -> None:
+    (tmp_path / "acked").symlink_to(target)
+    assert acked.read(tmp_path) == 0
 
 
 def test_acknowledged_segments_go_without_a_record_of_loss(bench: SpoolBench) -> None:
