@@ -33,7 +33,7 @@ CORES = {
     ],
     "logship": ["metrics", "values", "zstd"],
     "logship/collect": [
-        "admission", "draft", "findings", "index", "journal", "ledger", "metrics", "payload", "recovery",
+        "admission", "draft", "findings", "index", "journal", "ledger", "metrics", "payload", "receipt", "recovery",
         "retention", "sse", "state", "stream",
     ],
     "logship/ship": [

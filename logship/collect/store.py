@@ -27,6 +27,7 @@ from logship.collect.journal import Entry, Kind
 from logship.collect.keeper import Keeper
 from logship.collect.ledger import pack_losses
 from logship.collect.payload import Payload, examine
+from logship.collect.receipt import Receipt
 from logship.collect.recover import Recovered, recover
 from logship.collect.retention import Policy
 from logship.collect.state import State
@@ -107,7 +108,7 @@ class Store:
                 raise
 
         disk, recovered = await asyncio.to_thread(work)
-        return Store(disk, recovered, settings, now_ms)
+        return Store(disk, recovered, settings, Receipt(now_ms, disk.segments[-1].newest_ms))
 
     async def close(self) -> None:
         """Answer what waits, refuse what comes (503 stopping), wake readers, and close the files."""
