@@ -43,8 +43,8 @@ CORES = {
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": ["columns", "explain", "losses", "output", "sources"],
     "logship/view": [
-        "blocks", "items", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi", "query", "recent",
-        "records", "reports", "select", "shown", "sought", "standing", "when",
+        "blocks", "fields", "items", "language", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi",
+        "query", "recent", "records", "reports", "select", "shown", "sought", "standing", "when", "where",
     ],
     "logship/spool": ["layout", "lines", "ranges"],
 }  # fmt: skip

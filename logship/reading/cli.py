@@ -51,6 +51,12 @@ def _configure_logs(parser: argparse.ArgumentParser) -> None:
         help="lines from this time on: 10m, 2h30m, today, 'yesterday 17:30', 2026-11-23T20:15:01Z, @1795464901",
     )
     parser.add_argument("-U", "--until", metavar="TIME", help="lines before this time")
+    parser.add_argument(
+        "-q",
+        "--query",
+        metavar="QUERY",
+        help="lines that match, as 'status:5xx t_total>1s -path:/x' or 'timeout or \"broken pipe\"': docs/query.md",
+    )
     parser.add_argument("-g", "--grep", metavar="RE", help="lines that have this regular expression (of Python)")
     parser.add_argument("-v", "--exclude", metavar="RE", help="lines that have it not")
     parser.add_argument("-i", "--ignore-case", action="store_true", help="-g and -v regard no case")
@@ -89,7 +95,7 @@ def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]
     if count is None:
         count = "all" if options.since or options.until else str(LINES_FOLLOWING if options.follow else LINES)
     asked = [("q", target) for target in options.targets] + [("n", count), ("bytes", "4096" if terminal else "all")]
-    for name in ("grep", "exclude"):
+    for name in ("query", "grep", "exclude"):
         if getattr(options, name):
             asked.append((name, getattr(options, name)))
     asked += _range(options)

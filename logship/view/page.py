@@ -24,7 +24,7 @@ WEB = Path(__file__).parent / "web"
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 COUNTS = ("50", "200", "1000", "5000")
 RANGES = (("", "any time"), ("5m", "5 minutes ago"), ("1h", "1 hour ago"), ("1d", "1 day ago"), ("7d", "7 days ago"))
-FIELDS = ("q", "grep", "i", "n", "since", "snapshots", "wrap")
+FIELDS = ("q", "query", "grep", "i", "n", "since", "snapshots", "wrap")
 OWN_FIELDS = ("wrap",)
 """Those that only say how it looks."""
 EXPAND_FROM = 100

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from logship.values import OFFSET_MAX, Invalid
+from logship.view import language
 from logship.view.lines import LINE_BYTES_MAX
 from logship.view.select import Wanted, parse_pattern, parse_targets
 from logship.view.when import parse_moment
+from logship.view.where import Where
 
 PARAMETERS = {
     "q": "TARGETs, with spaces or commas between; may be repeated; none: all",
+    "query": "what lines must match, in the language of docs/query.md, as status:5xx -path:/health",
     "grep": "a pattern that lines must have",
     "exclude": "a pattern that lines must not have",
     "i": "1: both patterns without regard to case",
@@ -92,6 +95,12 @@ def _wanted(targets_said: Sequence[str], one: Mapping[str, str], now_ms: int) ->
             if isinstance(pattern, Invalid):
                 return pattern
             patterns[name] = pattern
+    where = None
+    if "query" in one:
+        node = language.parse(one["query"])
+        if isinstance(node, Invalid):
+            return node
+        where = Where(node).of
     now = datetime.fromtimestamp(now_ms / 1000, UTC).replace(tzinfo=None)
     times = {}
     for name in ("since", "until"):
@@ -107,6 +116,7 @@ def _wanted(targets_said: Sequence[str], one: Mapping[str, str], now_ms: int) ->
         times.get("since"),
         times.get("until"),
         one.get("snapshots") in ON,
+        where,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,8 +174,15 @@ class Pattern:
         """Whether it is in the line. Raises Slow."""
         if self.literal is not None:
             return self.literal in line
+        return self._asked(self.compiled.search, line.decode("utf-8", "replace"))
+
+    def is_all(self, text: str) -> bool:
+        """Whether a text is this and nothing else; not for a plain one. Raises Slow."""
+        return self._asked(self.compiled.fullmatch, text)
+
+    def _asked(self, match: Callable[..., Any], text: str) -> bool:
         try:
-            return self.compiled.search(line.decode("utf-8", "replace"), timeout=MATCH_SECONDS_MAX) is not None
+            return match(text, timeout=MATCH_SECONDS_MAX) is not None
         except TimeoutError:
             raise Slow(
                 f"the pattern {self.text!r} takes too long: more than {MATCH_SECONDS_MAX} s on one line"
@@ -198,7 +205,8 @@ def parse_pattern(text: str, ignore_case: bool) -> Pattern | Invalid:
 class Wanted:
     """Which lines are wanted: from ``since_ms`` on, before ``until_ms``, with ``grep`` and without ``exclude``.
 
-    ``snapshots``: also those that say, again and again, how things are.
+    ``where`` tells the test of a stream's lines, or decides them all (``where.Where.of``). ``snapshots``: also those
+    that say, again and again, how things are.
     """
 
     targets: tuple[Target, ...]
@@ -207,10 +215,12 @@ class Wanted:
     since_ms: int | None = None
     until_ms: int | None = None
     snapshots: bool = False
+    where: Callable[[Identity], Callable[[bytes], bool] | bool] | None = None
 
     def stream(self, identity: Identity) -> bool:
-        """Whether a stream is meant."""
-        return any(target.takes(identity) for target in self.targets)
+        """Whether a stream is meant, and may have lines that are wanted."""
+        meant = any(target.takes(identity) for target in self.targets)
+        return meant and (self.where is None or self.where(identity) is not False)
 
     def hides_snapshots(self, identity: Identity) -> bool:
         """Whether snapshots of the stream are hidden: unless they are asked for, or its program is, by name."""

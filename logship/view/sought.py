@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -39,16 +39,23 @@ def streams_of(streams: Iterable[StreamState], identities: dict[str, Identity], 
     return [stream for stream in streams if not stream.retired and wanted.stream(identities[stream.path])]
 
 
-def keeper(wanted: Wanted, streams: Iterable[StreamState], identities: dict[str, Identity]) -> Callable[[Line], Fate]:
+def keeper(wanted: Wanted, streams: Sequence[StreamState], identities: dict[str, Identity]) -> Callable[[Line], Fate]:
     """Says the fate of lines of these streams. What it returns raises Slow."""
     hiding = {stream.path for stream in streams if wanted.hides_snapshots(identities[stream.path])}
-    if wanted.grep is None and wanted.exclude is None:
+    tests: dict[str, Callable[[bytes], bool]] = {}
+    for stream in streams:
+        test = True if wanted.where is None else wanted.where(identities[stream.path])
+        if not isinstance(test, bool):
+            tests[stream.path] = test
+    if wanted.grep is None and wanted.exclude is None and not tests:
         if not hiding:
             return lambda _: Fate.GIVEN
         return lambda line: Fate.HIDDEN if line.stream in hiding and is_snapshot(line.data) else Fate.GIVEN
 
     def fate(line: Line) -> Fate:
-        if not wanted.text(line.text):
+        text = line.text
+        test = tests.get(line.stream)
+        if not wanted.text(text) or (test is not None and not test(text)):
             return Fate.LEFT_OUT
         return Fate.HIDDEN if line.stream in hiding and is_snapshot(line.data) else Fate.GIVEN
 

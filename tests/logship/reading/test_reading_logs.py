@@ -95,6 +95,11 @@ def test_the_last_lines_are_counted_after_the_filters(shelf: Shelf, viewer: View
     shelf.append("web/1/app/i", b"".join(b"%s %d\n" % (b"HIT" if n % 10 == 0 else b"miss", n) for n in range(100)))
     assert logs(viewer, "-g", "hit", "-i", "-n", "2", "-o", "raw").stdout == b"HIT 80\nHIT 90\n"
     assert logs(viewer, "-v", "[0-8]$", "-n", "1", "-o", "raw").stdout == b"miss 99\n"
+    assert logs(viewer, "-q", "hit -80", "-n", "all", "-o", "raw").stdout == b"".join(
+        b"HIT %d\n" % n for n in (*range(0, 80, 10), 90)
+    )
+    assert logs(viewer, "--query=-hit src:web/*", "-g", "5$", "-n", "2", "-o", "raw").stdout == b"miss 85\nmiss 95\n"
+    assert logs(viewer, "-q", "kind:haproxy", "-n", "all").stdout == b""
     assert logs(viewer, "-n", "0").stdout == b""
 
 
@@ -183,6 +188,8 @@ def test_following_goes_on_with_another_store_and_says_so(shelf: Shelf, viewer: 
         (["webb"], 2, "did you mean web"),
         (["a b;c"], 2, "is no TARGET"),
         (["-g", "("], 2, "is no pattern"),
+        (["-q", "statsu:500"], 2, "did you mean status?"),
+        (["-q", "a or"], 2, "something is missing at the end; at character 5: a or»"),
         (["--since", "soon"], 2, "is no time"),
         (["-n", "many"], 2, "n is a whole number"),
         (["--url", "http://127.0.0.1:9"], 4, "cannot reach the viewer"),

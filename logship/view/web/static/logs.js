@@ -5,7 +5,7 @@
 import { address, element, row, sorted } from "./rows.js";
 
 const ROWS_MAX = 5000;
-const FIELDS = ["q", "grep", "i", "n", "since", "snapshots"];
+const FIELDS = ["q", "query", "grep", "i", "n", "since", "snapshots"];
 const COLUMNS = [["p", 6, 20], ["g", 6, 14]]; // classes of widths there are, in characters: containers, programs
 
 const form = document.getElementById("query");
@@ -239,7 +239,7 @@ list.addEventListener("click", (event) => {
 });
 let typed = 0;
 form.addEventListener("input", (event) => {
-  if (!event.target.matches("[name=q], [name=grep]")) return;
+  if (!event.target.matches("[name=q], [name=query], [name=grep]")) return;
   clearTimeout(typed);
   typed = setTimeout(() => history.replaceState(null, "", page({})), 300);
 });

@@ -1,0 +1,183 @@
+"""Core: the fields of lines by the names that users meet, and what each kind of line says of them.
+
+Of a line only the fields are made that a query asks for by looking at it once (``of_line``). Left to others: queries
+(``language``, ``where``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+JSON = "json."
+"""Before the name of a key of JSON lines: json.user, json.request.path."""
+Fields = Mapping[str, Any]
+
+
+class Sort(Enum):
+    """What the values of a field are."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    LEVEL = "level"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field: what it says, and whether its stream alone decides it (``of_stream``)."""
+
+    name: str
+    sort: Sort
+    means: str
+    of_stream: bool = False
+
+
+def _of(sort: Sort, names: str, means: str) -> list[Field]:
+    return [Field(name, sort, means) for name in names.split()]
+
+
+FIELDS = {
+    field.name: field
+    for field in [
+        Field("src", Sort.TEXT, "the container, as webapp/2", True),
+        Field("service", Sort.TEXT, "the service, as webapp", True),
+        Field("instance", Sort.TEXT, "which of its containers", True),
+        Field("program", Sort.TEXT, "the program, as serf", True),
+        Field("kind", Sort.TEXT, "haproxy, serf, supervisord, events, json or plain", True),
+        Field("stream", Sort.TEXT, "the stream's path", True),
+        Field("level", Sort.LEVEL, "debug, info, notice, warning, error, critical"),
+        Field("event", Sort.TEXT, "what happened, in our programs' own lines"),
+        *_of(Sort.TEXT, "client_ip frontend backend server state method path version request_id", "of HAProxy's lines"),
+        *_of(Sort.NUMBER, "client_port t_request t_queue t_connect t_response t_active t_total", "of HAProxy's lines"),
+        *_of(Sort.NUMBER, "status bytes actconn feconn beconn srvconn retries redispatched", "of HAProxy's lines"),
+        *_of(Sort.NUMBER, "srv_queue backend_queue pid line_count", "of HAProxy's lines"),
+    ]
+}
+
+LEVELS = {
+    **dict.fromkeys(("trace", "debug", "debg", "blat"), 10),
+    "info": 20,
+    "notice": 25,
+    **dict.fromkeys(("warning", "warn"), 30),
+    **dict.fromkeys(("error", "err", "erro"), 40),
+    **dict.fromkeys(("critical", "crit", "fatal", "alert", "emerg", "panic"), 50),
+}
+_UNITS = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
+_NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)(ms|s|m)?")
+
+
+def number(text: str) -> float | None:
+    """The number a text says, of a time in milliseconds (1.5s is 1500); None where it says none."""
+    match = _NUMBER.fullmatch(text)
+    return float(match[1]) * _UNITS[match[2] or ""] if match else None
+
+
+def is_level(text: str) -> bool:
+    """Whether it is the name of a level."""
+    return text.lower() in LEVELS
+
+
+_HTTP = re.compile(
+    r"(?P<client_ip>\S+):(?P<client_port>\d+) \[[^\]]*\] (?P<frontend>\S+) (?P<backend>[^\s/]+)/(?P<server>\S+) "
+    r"(?P<t_request>-?\d+)/(?P<t_queue>-?\d+)/(?P<t_connect>-?\d+)/(?P<t_response>-?\d+)/(?P<t_active>\+?-?\d+) "
+    r"(?P<status>-?\d+) (?P<bytes>\+?\d+) \S+ \S+ (?P<state>[A-Za-z-]{4}) "
+    r"(?P<actconn>\d+)/(?P<feconn>\d+)/(?P<beconn>\d+)/(?P<srvconn>\d+)/(?P<redispatched>\+?)(?P<retries>\d+) "
+    r"(?P<srv_queue>\d+)/(?P<backend_queue>\d+) "
+    r'(?:(?:\{[^}]*\}|-) ){0,2}"(?P<method>\S+)(?: (?P<path>.*?)(?: (?P<version>HTTP/[\d.]+))?)?"(?P<rest>.*)',
+    re.DOTALL,
+)
+_TCP = re.compile(
+    r"(?P<client_ip>\S+):(?P<client_port>\d+) \[[^\]]*\] (?P<frontend>\S+) (?P<backend>[^\s/]+)/(?P<server>\S+) "
+    r"(?P<t_queue>-?\d+)/(?P<t_connect>-?\d+)/(?P<t_total>\+?-?\d+) (?P<bytes>\+?\d+) (?P<state>[A-Za-z-]{2}) "
+    r"(?P<actconn>\d+)/(?P<feconn>\d+)/(?P<beconn>\d+)/(?P<srvconn>\d+)/(?P<redispatched>\+?)(?P<retries>\d+) "
+    r"(?P<srv_queue>\d+)/(?P<backend_queue>\d+)"
+)
+_NOTICE = re.compile(r"\[(NOTICE|WARNING|ALERT)\] ")
+_REST = re.compile(r"\b(id|pid|lc|tt)=(\S+)")
+_RESTS = {"id": "request_id", "pid": "pid", "lc": "line_count", "tt": "t_total"}
+_SERF = re.compile(r"\s*\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[([A-Z]+)\] ")
+_SUPERVISORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]+) ")
+_PRIORITY = re.compile(r"<(\d{1,3})>")
+_PRIORITIES = (*("critical",) * 3, "error", "warning", "notice", "info", "debug")
+_DIGITS = frozenset(field.name for field in FIELDS.values() if field.sort is Sort.NUMBER)
+
+
+def of_line(kind: str, text: str) -> Fields:
+    """The fields of a line of this kind; a value is a text, or a number where the field is one. Empty: none."""
+    if text.startswith("{"):
+        return _json(text)
+    return _KINDS.get(kind, _plain)(text)
+
+
+def _haproxy(text: str) -> Fields:
+    match = _HTTP.search(text) or _TCP.search(text)
+    if match is None:
+        notice = _NOTICE.match(text)
+        return {"level": notice[1].lower()} if notice else {}
+    found: dict[str, Any] = {name: value for name, value in match.groupdict().items() if value is not None}
+    found["redispatched"] = "1" if found["redispatched"] else "0"
+    for name, value in _REST.findall(found.pop("rest", "")):
+        found[_RESTS[name]] = value
+    return {name: _int(value) if name in _DIGITS else value for name, value in found.items()}
+
+
+def _int(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _serf(text: str) -> Fields:
+    match = _SERF.match(text)
+    return {"level": match[1].lower()} if match else {}
+
+
+def _supervisord(text: str) -> Fields:
+    match = _SUPERVISORD.match(text)
+    return {"level": match[1].lower()} if match else {}
+
+
+def _plain(text: str) -> Fields:
+    """Of a kind that nobody knows: HAProxy's lines are known by their form, and a priority of syslog by its place."""
+    priority = _PRIORITY.match(text)
+    found = _haproxy(text)
+    if priority is not None and "level" not in found:
+        return {**found, "level": _PRIORITIES[int(priority[1]) % 8]}
+    return found
+
+
+def _json(text: str) -> Fields:
+    """The keys of a JSON object: by the names of ours that they have, and all of them with ``json.`` before."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(said, dict):
+        return {}
+    found: dict[str, Any] = {}
+    for key, value in said.items():
+        _put(found, f"{JSON}{key}", value)
+        if key in FIELDS and not FIELDS[key].of_stream and not isinstance(value, dict | list):
+            found[key] = value
+    return found
+
+
+def _put(found: dict[str, Any], name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _put(found, f"{name}.{key}", inner)
+    elif not isinstance(value, list):
+        found[name] = value
+
+
+_KINDS: Mapping[str, Callable[[str], Fields]] = {
+    "haproxy": _haproxy,
+    "serf": _serf,
+    "supervisord": _supervisord,
+}
