@@ -169,6 +169,18 @@ def test_the_form_changes_rows_and_address_without_a_new_page(shelf: Shelf, view
     page.fill("[name=grep]", "(")
     page.keyboard.press("Enter")
     expect(page.locator(".fault")).to_contain_text("is no pattern")
+    page.fill("[name=grep]", "")
+    page.fill("[name=query]", "again or too -src:web/*")
+    page.keyboard.press("Enter")
+    expect(page.locator("#list > li")).to_have_count(2)
+    page.fill("[name=query]", "src:web/* again")
+    page.keyboard.press("Enter")
+    expect(page.locator("#list > li")).to_have_count(1)
+    shelf.append("web/1/app/i", b"not this\nonce AGAIN\n")
+    expect(page.locator("#list > li")).to_have_count(2)
+    page.fill("[name=query]", "statsu:500")
+    page.keyboard.press("Enter")
+    expect(page.locator(".fault")).to_contain_text("did you mean status?")
     assert page.evaluate("window.same") == 1
 
 
