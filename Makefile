@@ -50,7 +50,7 @@ conformance: ## the public suite of the Durable Streams protocol against the col
 	@$(UP) tools
 	@.venv/bin/python tests/conformance/run.py
 
-bench-ship: ## how fast logs are taken in, beside a plain copy in the same run (ARGS="--quick")
+bench-ship: ## how fast logs are delivered, beside a plain copy, rsyslog and syslog-ng (ARGS="--quick", "--parts one,latency")
 	@$(UP) tools
 	@.venv/bin/python -m bench.ship $(ARGS)
 

@@ -45,7 +45,7 @@ class Settings:
     follow: str = setting("", "patterns, with : between, of files that programs write themselves, for ship")
     config: str = setting("", "file with [ship] to and follow, which ship reads again at SIGHUP; empty: none")
     service: str = setting("", "service that followed files are of; empty: the container's, else host")
-    chunk_bytes_max: int = setting(2 * 1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")
+    chunk_bytes_max: int = setting(4 * 1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")
     drain_seconds: float = setting(3.0, "how long ship goes on sending after SIGTERM")
     patience_seconds: float = setting(30.0, "how long `ship --once` waits without any progress")
     outage_seconds: float = setting(3600.0, "what outage of the collector is to be survived, for doctor")

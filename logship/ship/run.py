@@ -32,6 +32,7 @@ from logship.ship.schedule import Pace, Schedule
 from logship.ship.sources import Lane, Sources
 from logship.ship.states import Acknowledged, Command, Commands, ListChain, ListFiles, Prove, Say, Send, State
 from logship.ship.watch import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN, Watch
+from logship.wire.refusal import Code
 from logship.wire.replies import Answer
 
 BUSY_SECONDS = 0.05
@@ -180,6 +181,8 @@ class Ship:
         if answer.limits is not None:
             self._pace.limit(answer.limits.append_bytes_max)
         if answer.status == 503:
+            if answer.code is Code.BUSY:
+                self._pace.crowded()
             self._schedule.failed(now, chance, answer.retry_after_seconds)
             self._log.failed(f"503 {answer.code or ''}".strip(), now)
             self._absent = False

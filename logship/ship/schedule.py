@@ -18,7 +18,7 @@ Key = TypeVar("Key", bound=Hashable)
 IN_FLIGHT_MAX = 2
 CHUNK_BYTES_MIN = 16 * 1024
 CHUNK_BYTES_FIRST = 64 * 1024
-CHUNK_BYTES_MAX = 2 * 1024 * 1024
+CHUNK_BYTES_MAX = 4 * 1024 * 1024
 CHUNK_SECONDS = 1.0
 MEASURED_BYTES_MIN = 8 * 1024
 """What is smaller tells how far away the collector is, not how fast the line."""
@@ -59,6 +59,10 @@ class Pace:
         self.speed = max(self.speed, speed) if size < self._bytes // 2 else speed
         wanted = int(self.speed * CHUNK_SECONDS)
         self._bytes = max(min(wanted, self._bytes_max, 2 * self._bytes), min(CHUNK_BYTES_MIN, self._bytes_max))
+
+    def crowded(self) -> None:
+        """The collector receives as many bytes at once as it can: less of them from here leaves room for others."""
+        self._bytes = max(self._bytes // 2, min(CHUNK_BYTES_MIN, self._bytes_max))
 
     def timed_out(self) -> None:
         """An append was not answered in time: the line may have become thin."""

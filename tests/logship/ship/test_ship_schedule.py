@@ -98,6 +98,18 @@ def test_a_line_that_becomes_thin_costs_few_time_outs() -> None:
     assert done / seconds > 2_000
 
 
+def test_a_crowded_collector_is_sent_less_at_once_until_it_takes_more_again() -> None:
+    pace = Pace()
+    appends_over(pace, 1e9, 0.001, 20)
+    pace.crowded()
+    assert pace.chunk_bytes == CHUNK_BYTES_MAX // 2
+    for _ in range(20):
+        pace.crowded()
+    assert pace.chunk_bytes == CHUNK_BYTES_MIN
+    appends_over(pace, 1e9, 0.001, 20)
+    assert pace.chunk_bytes == CHUNK_BYTES_MAX
+
+
 def test_small_appends_say_nothing_against_a_fast_line() -> None:
     pace = Pace()
     appends_over(pace, 1e8, 0.001, 20)
