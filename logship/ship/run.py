@@ -4,9 +4,8 @@ The container's own lines come first: of the two requests that may be out, one a
 is begun while it stops.
 
 Sources are looked at when they say that they grow (``watch``), and every 50 ms while something does, every 200 ms else.
-What is written while an append is out, and for as long again, goes out together: the dearer an append is, the fewer
-there are. Each turn of the loop takes the answers that came, looks, gives turns to senders, and notes acknowledgements
-for spool.
+Lines are gathered for 2 to 20 ms, or longer where appends are slow (``Gathering``). Each turn of the loop takes the
+answers that came, looks, gives turns to senders, and notes acknowledgements for spool.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ from logship.ship.followed import FileSource
 from logship.ship.instance import part
 from logship.ship.log import Log
 from logship.ship.plan import SERVICE, Plan, declared
-from logship.ship.schedule import Pace, Schedule
+from logship.ship.schedule import Gathering, Pace, Schedule
 from logship.ship.sources import Lane, Sources
 from logship.ship.states import Acknowledged, Command, Commands, ListChain, ListFiles, Prove, Say, Send, State
-from logship.ship.watch import PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN, Watch
+from logship.ship.watch import Watch
 from logship.wire.refusal import Code
 from logship.wire.replies import Answer
 
@@ -58,6 +57,7 @@ class Ship:
         self._files = Files(patterns, service, part(self._sources.host), self._sources, self._schedule.forget)
         self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._schedule.forget, plan.once)
         self._pace = Pace(plan.chunk_bytes_max)
+        self._gathering = Gathering()
         self._couriers = Couriers(plan.place)
         self._results = self._couriers.results
         self._watch = Watch(partial(self._results.put, None))
@@ -167,7 +167,8 @@ class Ship:
         self._heard(answer, now, chance)
         if isinstance(result.job.request, Send) and answer.status < 300:
             self._pace.took(result.size, result.seconds)
-            self._watch.pause_seconds = min(max(PAUSE_SECONDS_MIN, result.seconds), PAUSE_SECONDS_MAX)
+            self._gathering.took(result.size, result.seconds)
+            self._watch.pause_seconds = self._gathering.seconds
             self._log.moved(result.size, result.wire_bytes)
             lane.sent += result.size
             self._progress_at = now
@@ -220,7 +221,8 @@ class Ship:
         if failure.stale:
             return
         self._absent = failure.absent
-        self._watch.pause_seconds = PAUSE_SECONDS_MAX
+        self._gathering.failed()
+        self._watch.pause_seconds = self._gathering.seconds
         self._schedule.failed(now, random.random())
         self._log.failed(failure.cause, now)
         if failure.slow and isinstance(result.job.request, Send):

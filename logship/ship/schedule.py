@@ -27,6 +27,10 @@ TIMEOUT_FACTOR = 4
 SPEED_MIN = 2048.0
 SPEED_FIRST = 8192.0
 """Bytes a second that a line is taken to carry before anything is known: 64 kbit/s."""
+GATHER_BYTES = 16 * 1024
+GATHER_SECONDS_MIN = 0.002
+GATHER_SECONDS_MAX = 0.02
+OUTAGE_GATHER_SECONDS = 0.05
 FRAME_BYTES_MAX = 1024
 """What zstd adds to bytes that do not compress, besides 1/128 of them, at the very most."""
 
@@ -72,6 +76,26 @@ class Pace:
     def timeout_seconds(self, size: int) -> float:
         """How long to wait for the answer to a request with ``size`` bytes."""
         return TIMEOUT_SECONDS + TIMEOUT_FACTOR * size / self.speed
+
+
+class Gathering:
+    """How long lines are gathered before they go out, in ``seconds``: an append costs the same for one as for many.
+
+    Until there are about GATHER_BYTES of them, but no longer than GATHER_SECONDS_MAX; and no shorter than an append is
+    on its way, so that on a busy machine there are fewer of them.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = GATHER_SECONDS_MIN
+
+    def took(self, size: int, seconds: float) -> None:
+        """An append of ``size`` plain bytes was answered after ``seconds``."""
+        wanted = min(self.seconds * GATHER_BYTES / max(size, 1), GATHER_SECONDS_MAX)
+        self.seconds = max((self.seconds + wanted) / 2, min(seconds, OUTAGE_GATHER_SECONDS), GATHER_SECONDS_MIN)
+
+    def failed(self) -> None:
+        """Nobody answers: there is no hurry."""
+        self.seconds = OUTAGE_GATHER_SECONDS
 
 
 class Schedule(Generic[Key]):

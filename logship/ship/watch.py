@@ -1,10 +1,10 @@
 """Edge: files that grow say so: inotify(7) wakes the shipper, which looks then, and not a twentieth of a second later.
 
 A wake-up is a hint and nothing else: looks go on by the clock, for kernels and file systems that say nothing, and
-where no more watches are to be had. After each one there is a pause, so that what is written line by line still goes
-out many lines at a time.
+where no more watches are to be had. After each one there is a pause, so that lines that are written one by one go out
+many at a time.
 
-Left to others: looking (``sources``, ``files``), how long the pause is (``run``).
+Left to others: looking (``sources``, ``files``), how long the pause is (``schedule``).
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-PAUSE_SECONDS_MIN = 0.002
-PAUSE_SECONDS_MAX = 0.05
 _MODIFY, _CREATE = 0x2, 0x100
 _EVENTS_BYTES = 64 * 1024
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -31,7 +29,7 @@ class Watch:
     """Calls ``wake``, from a thread of its own, when one of the watched files or folders changes."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
-        self.pause_seconds = PAUSE_SECONDS_MIN
+        self.pause_seconds = 0.0
         self._wake = wake
         self._file: int | None = None
         self._watched: dict[Key, int] = {}

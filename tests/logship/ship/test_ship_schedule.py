@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logship.ship.backoff import RETRY_AFTER_SECONDS_MAX, SECONDS_MAX, Backoff
-from logship.ship.schedule import CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, IN_FLIGHT_MAX, Pace, Schedule
+from logship.ship.schedule import (
+    CHUNK_BYTES_MAX,
+    CHUNK_BYTES_MIN,
+    GATHER_BYTES,
+    GATHER_SECONDS_MAX,
+    GATHER_SECONDS_MIN,
+    IN_FLIGHT_MAX,
+    OUTAGE_GATHER_SECONDS,
+    Gathering,
+    Pace,
+    Schedule,
+)
 
 
 def test_the_one_served_longest_ago_comes_first() -> None:
@@ -108,6 +119,29 @@ def test_a_crowded_collector_is_sent_less_at_once_until_it_takes_more_again() ->
     assert pace.chunk_bytes == CHUNK_BYTES_MIN
     appends_over(pace, 1e9, 0.001, 20)
     assert pace.chunk_bytes == CHUNK_BYTES_MAX
+
+
+def gathered(bytes_a_second: float, seconds: float) -> Gathering:
+    """After a while in which each append carried what came since the one before."""
+    gathering = Gathering()
+    for _ in range(50):
+        gathering.took(int(bytes_a_second * (gathering.seconds + seconds)), seconds)
+    return gathering
+
+
+def test_lines_are_gathered_until_they_are_worth_an_append_but_not_for_long() -> None:
+    assert gathered(100, 0.002).seconds == pytest.approx(GATHER_SECONDS_MAX)
+    assert gathered(1e9, 0.001).seconds == pytest.approx(GATHER_SECONDS_MIN)
+    steady = gathered(1e6, 0.001).seconds
+    assert 0.9 * GATHER_BYTES < 1e6 * (steady + 0.001) < 1.2 * GATHER_BYTES
+
+
+def test_lines_are_gathered_for_as_long_as_an_append_takes() -> None:
+    assert gathered(1e9, 0.03).seconds == pytest.approx(0.03)
+    assert gathered(100, 10).seconds == pytest.approx(OUTAGE_GATHER_SECONDS)
+    gathering = Gathering()
+    gathering.failed()
+    assert gathering.seconds == OUTAGE_GATHER_SECONDS
 
 
 def test_small_appends_say_nothing_against_a_fast_line() -> None:
