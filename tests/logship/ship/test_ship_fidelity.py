@@ -5,8 +5,10 @@ Every content is written in two parts, and the shipper ends and begins anew betw
 
 from __future__ import annotations
 
+import hashlib
 import random
 import socket
+import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,6 +135,40 @@ def peak(pid: int) -> int:
     """The most memory that a process ever had, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@pytest.mark.long
+@pytest.mark.case(103)
+def test_four_files_that_rotate_five_times_at_the_speed_of_the_disk_leave_no_byte_unread(tmp_path: Path) -> None:
+    collector = Collector(tmp_path)
+    collector.start()
+    (tmp_path / "logs").mkdir()
+    shipper = Shipper(collector.url, options=["--follow", str(tmp_path / "logs" / "*.log")])
+    block = random.Random(8).randbytes(1 << 20)
+    begun, digests = time.monotonic(), []
+    for rotation in range(6):
+        for name in range(4):
+            log, digest = tmp_path / "logs" / f"{name}.log", hashlib.sha256()
+            for number in range(16):
+                piece = b"%d %d %d\n" % (rotation, name, number) + block
+                with log.open("ab", buffering=0) as file:
+                    file.write(piece)
+                digest.update(piece)
+            digests.append(digest.hexdigest())
+            log.rename(log.with_name(f"{log.name}-{rotation}"))
+    seconds = time.monotonic() - begun
+    until(lambda: sum(one["next_offset"] for one in collector.streams()) >= 6 * 4 * 16 << 20, "all is there", 200)
+    print(f"{6 * 4 * 16 / seconds:.0f} MiB/s written, stored {time.monotonic() - begun - seconds:.1f} s after that")
+    found = []
+    for one in collector.streams():
+        digest = hashlib.sha256()
+        for piece in collector.pieces(one["stream"]):
+            digest.update(piece)
+        found.append(digest.hexdigest())
+    assert sorted(found) == sorted(digests), "a file a stream, each once, each as it was"
+    assert collector.losses() == []
+    shipper.kill()
+    collector.kill()
 
 
 @pytest.mark.long
