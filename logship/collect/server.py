@@ -69,12 +69,12 @@ class Server:
         self._gate.wake_all()
         for connection in list(self._state.connections):
             connection.shutdown()
-        running = set(self._state.tasks)
-        late: set[asyncio.Task[None]] = set()
+        running = [*self._state.tasks]
         if running:
-            _, late = await asyncio.wait(running, timeout=seconds)
-            for task in late:
-                task.cancel()
+            await asyncio.wait(running, timeout=seconds)
+        late = [task for task in running if not task.done()]
+        for task in late:
+            task.cancel()
         for connection in list(self._state.connections):
             connection.transport.close()
         if self._sweeper is not None:

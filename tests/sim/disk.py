@@ -71,8 +71,9 @@ class Inode:
 class FileSystem:
     """The disk of one host. ``capacity`` bounds what all files take."""
 
-    def __init__(self, random: Random, clock: Callable[[], float], capacity: int = 1 << 30) -> None:
+    def __init__(self, random: Random, clock: Callable[[], float], capacity: int = 1 << 30, device: int = 0) -> None:
         self.random = random
+        self.device = device
         self.capacity = capacity
         self.used = 0
         self.failing_syncs = 0  # so many fsyncs fail from now on

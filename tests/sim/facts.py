@@ -21,7 +21,7 @@ class Facts:
     __slots__ = ("_epoch", "_mtime", "st_dev", "st_ino", "st_mode", "st_size")
 
     def __init__(self, inode: Inode, epoch: float) -> None:
-        self.st_dev = id(inode.fs)
+        self.st_dev = inode.fs.device
         self.st_ino = inode.number
         self.st_mode = inode.kind | 0o600
         self.st_size = 0 if inode.kind == stat.S_IFIFO else len(inode.data)

@@ -74,7 +74,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _died(self) -> None:
         """Its process is dead: coroutines unwind, unable to do anything on their way out."""
-        for task in asyncio.all_tasks(self):
+        for task in sorted(asyncio.all_tasks(self), key=_number):
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # they are not forgotten, they are dead
             for _ in range(3):
                 with contextlib.suppress(BaseException):
@@ -85,6 +85,11 @@ class SimLoop(asyncio.BaseEventLoop):
         self._scheduled.clear()  # type: ignore[attr-defined]
         if not self.is_running():
             self.close()
+
+
+def _number(task: asyncio.Task[Any]) -> int:
+    """They are numbered as they are made, and kept in an order of chance."""
+    return int(task.get_name().removeprefix("Task-"))
 
 
 class _Dead(BaseException):

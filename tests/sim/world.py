@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from logship.collect import commit, store
+from logship.collect import commit, gate, server, store, waiting
 from logship.collect import run as collect_run
 from logship.collect.gate import Bounds as GateBounds
 from logship.config import Settings
@@ -30,6 +30,7 @@ from tests.sim.kernel import Os
 from tests.sim.loop import SimLoop
 from tests.sim.network import Fate, Network
 from tests.sim.oracle import Oracle
+from tests.sim.ordered import Ordered, OrderedState
 from tests.sim.paths import sim_path
 from tests.sim.plan import Plan
 from tests.sim.process import Process
@@ -96,6 +97,9 @@ class World:
             (adoption, "OTHER_SECONDS"): 4 * knobs.orphans_wait,
             (collect_run, "CHORE_SECONDS"): 20.0,
             (collect_run, "print"): lambda *_, **__: None,
+            (server, "ServerState"): OrderedState,
+            (gate, "set"): Ordered,
+            (waiting, "set"): Ordered,
         }
 
     # Playing.
@@ -194,7 +198,7 @@ class World:
         self.tell(f"FATE of request {number} ({data[:70].split(bytes([13]))[0].decode('latin-1')}): {fate}")
 
     def _machine(self, name: str) -> FileSystem:
-        fs = FileSystem(self.chance(f"disk of {name}"), lambda: self.engine.now)
+        fs = FileSystem(self.chance(f"disk of {name}"), lambda: self.engine.now, device=51 + (name == "lab"))
         fs.torn = name == "lab" or self.plan.knobs.torn
         return fs
 
