@@ -72,7 +72,7 @@ class SpoolSource:
             found = listed(self._path)  # a segment cut while the listing went on has its full size in this one
         self._segments = found
         quiet = before is not None and now - before[0] > SETTLED_SECONDS * 1e9
-        self._seen = (before[0], found[-1].size) if quiet and before and found else None
+        self._seen = (before[0], found[-1].size if found else 0) if quiet and before else None
         self._ended = ended
         spans = tuple(merged(Span(*segment) for segment in found if segment.size))
         end = found[-1].end if found else 0
@@ -124,11 +124,11 @@ class SpoolSource:
         self._reader.close()
 
     def _facts(self) -> tuple[int, int] | None:
-        """What changes whenever the stream does: the folder's time and the last segment's size."""
-        if not self._segments:
-            return None
+        """What changes whenever the stream does: the folder's time and the last segment's size, of none 0."""
         try:
             folder = os.stat(self._path)  # noqa: PTH116  # half the time of Path.stat, ten times a second
+            if not self._segments:
+                return folder.st_mtime_ns, 0
             last = os.stat(self._path / self._segments[-1].name)  # noqa: PTH116
         except FileNotFoundError:
             return None

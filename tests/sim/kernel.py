@@ -66,7 +66,7 @@ class Os:
 
     def find(self, process: Process, path: object) -> Inode:
         """What has this name. Raises OSError."""
-        text = str(path)
+        text = path if type(path) is str else real.fspath(path)  # type: ignore[call-overload]  # as the real ones
         known = process.fs.known.get(text)
         if known is not None:
             return known
@@ -81,7 +81,7 @@ class Os:
 
     def parent(self, process: Process, path: object) -> tuple[Inode, str]:
         """The folder of a name, and the name in it. Raises OSError."""
-        folder, _, name = str(path).rpartition("/")
+        folder, _, name = real.fspath(path).rpartition("/")  # type: ignore[call-overload]  # as the real ones
         found = self.find(process, folder or "/")
         if not found.is_folder:
             raise refused(errno.ENOTDIR, path)
@@ -95,7 +95,7 @@ class Os:
 
     def open(self, path: object, flags: int, _mode: int = 0o777) -> int:
         process = self.enter()
-        if str(path) == "/dev/null":
+        if real.fspath(path) == "/dev/null":
             return process.add(OpenFile(Inode(FileSystem(process.random, lambda: 0.0), stat.S_IFCHR, 1), flags))
         folder, name = self.parent(process, path)
         inode = folder.names.get(name)

@@ -8,7 +8,8 @@ import fnmatch
 import io
 import stat
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from functools import total_ordering
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from tests.sim.facts import Facts
@@ -20,10 +21,56 @@ def sim_path(text: str) -> Path:
     return cast("Path", SimPath(text))
 
 
-class SimPath(PurePosixPath):
-    """A path of the simulated disk of whichever process runs."""
+@total_ordering
+class SimPath:
+    """An absolute path of the simulated disk of whichever process runs. Text inside, since worlds are full of them."""
 
     os: ClassVar[Os]
+    __slots__ = ("_text",)
+
+    def __init__(self, path: Any, *more: Any) -> None:
+        text = path if type(path) is str else path.__fspath__()
+        for part in more:
+            text = f"{text}/{part}"
+        assert text.startswith("/"), f"{text!r} is not absolute: it would be looked for on the real disk"
+        self._text = text if len(text) == 1 else text.rstrip("/")
+
+    # As text.
+
+    def __truediv__(self, name: Any) -> SimPath:
+        made = object.__new__(SimPath)
+        made._text = f"{self._text}/{name}" if len(self._text) > 1 else f"/{name}"
+        return made
+
+    def __fspath__(self) -> str:
+        return self._text
+
+    __str__ = __fspath__
+
+    def __repr__(self) -> str:
+        return f"SimPath({self._text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SimPath) and self._text == other._text
+
+    def __lt__(self, other: SimPath) -> bool:
+        return self._text.split("/") < other._text.split("/")
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    @property
+    def name(self) -> str:
+        return self._text.rpartition("/")[2]
+
+    @property
+    def parent(self) -> SimPath:
+        return SimPath(self._text.rpartition("/")[0] or "/")
+
+    def with_name(self, name: str) -> SimPath:
+        return self.parent / name
+
+    # On the disk.
 
     def stat(self) -> Facts:
         return self.os.stat(self)

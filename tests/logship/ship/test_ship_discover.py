@@ -53,6 +53,21 @@ def test_a_look_tells_what_is_held_and_nothing_when_nothing_changed(spool: Spool
     assert ended.ended
 
 
+def test_a_stream_that_never_had_a_byte_is_news_once(spool: Spool) -> None:
+    source = source_of(spool)
+    folder = spool.path / "web"
+    folder.mkdir(exist_ok=True)
+    os.utime(folder, ns=(1, 1))  # long ago
+    held = source.look(False)
+    assert held is not None
+    assert not held.any
+    assert source.look(False) is None
+    spool.write("web", b"y")
+    held = source.look(False)
+    assert held is not None
+    assert held.end == 1
+
+
 def test_a_hole_is_no_part_of_what_is_held(spool: Spool) -> None:
     spool.write("web", b"x" * 1500)
     (spool.path / "web" / segment_name(4000)).write_bytes(b"y" * 10)
