@@ -13,6 +13,7 @@ import os as real
 import stat
 from collections.abc import Sequence
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from tests.sim.disk import PAGE, FileSystem, Inode
@@ -57,7 +58,7 @@ class Os:
 
     def enter(self) -> Process:
         """A system call begins."""
-        process = self.process
+        process: Process = self.engine.current.owner  # type: ignore[union-attr,assignment]  # ``process``, but at once
         if process.dead or process.fuse or process.linger:
             process.enter()
         return process
@@ -208,12 +209,7 @@ class Os:
     def statvfs(self, path: object) -> Any:
         process = self.enter()
         self.find(process, path)
-
-        class Room:
-            f_frsize = PAGE
-            f_bavail = process.fs.free // PAGE
-
-        return Room
+        return SimpleNamespace(f_frsize=PAGE, f_bavail=process.fs.free // PAGE)
 
     def pipe2(self, _flags: int) -> tuple[int, int]:
         process = self.enter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 from typing import Any
 
 from tests.sim.engine import Task
@@ -21,25 +22,28 @@ class SimLoop(asyncio.BaseEventLoop):
         self._os = os
         self._process: Process = os.process
         self._waiting: Task | None = None
-        self._selector = self
         self._pool = Pool()
         self._clock_resolution = 1e-6
         self.set_exception_handler(lambda _loop, _context: None)
         self._process.ends.append(self._died)
 
-    # What BaseEventLoop asks of a selector, and of its kind.
-
-    def select(self, timeout: float | None) -> list[object]:
-        """Wait until something is due or another thread has called."""
-        if timeout is None or timeout > 0:
+    def _run_once(self) -> None:
+        """BaseEventLoop's turn, with nothing to select: wait until something is due or another thread has called."""
+        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]  # BaseEventLoop's own
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            while scheduled and scheduled[0].cancelled():
+                heapq.heappop(scheduled)
             self._waiting = self._os.engine.current
-            self._os.engine.block(timeout)
+            self._os.engine.block(scheduled[0].when() - self.time() if scheduled else None)
         elif self._process.dead:
             self._process.enter()
-        return []
-
-    def _process_events(self, _events: object) -> None:
-        """There are none."""
+        end = self.time() + self._clock_resolution
+        while scheduled and scheduled[0].when() < end:
+            ready.append(heapq.heappop(scheduled))
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
 
     def _write_to_self(self) -> None:
         if self._waiting is not None:
