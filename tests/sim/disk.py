@@ -14,6 +14,7 @@ import errno
 import heapq
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
@@ -80,6 +81,7 @@ class FileSystem:
         self.torn = True  # whether a crash keeps any pages; else files keep a beginning (of what was not synced)
         self.clock = clock
         self.written: Callable[[Inode, int, bytes], None] = lambda _inode, _offset, _data: None
+        self.met: Counter[str] = Counter()  # what went wrong, how often
         self.known: dict[str, Inode] = {}  # paths as they were found, until a name changes
         self._free: list[int] = []
         self._next = 2
@@ -96,6 +98,7 @@ class FileSystem:
     def create(self, folder: Inode, name: str, kind: int) -> Inode:
         """A new file, folder, FIFO or link. Raises OSError: a disk that is full may refuse the name itself."""
         if self.free < PAGE and kind == stat.S_IFREG and self.random.random() < 0.5:
+            self.met["full disk: no name"] += 1
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
         inode = self._new(kind)
         self._link(folder, name, inode)
@@ -135,6 +138,7 @@ class FileSystem:
         if end > room:
             data = data[: max(0, room - offset)]
             end = offset + len(data)
+            self.met["full disk: a write cut short" if data else "full disk: no write"] += 1
             if not data:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), inode.name)
         before, size = inode.allocated(), len(inode.data)
@@ -166,6 +170,7 @@ class FileSystem:
         inode.reserved = max(was, end)
         if inode.allocated() - before > self.free:
             inode.reserved = was
+            self.met["full disk: no room to keep"] += 1
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), inode.name)
         self.used += inode.allocated() - before
 
@@ -174,6 +179,7 @@ class FileSystem:
         if self.failing_syncs:
             self.failing_syncs -= 1
             inode.dirty.clear()
+            self.met["sync failed"] += 1
             raise OSError(errno.EIO, os.strerror(errno.EIO), inode.name)
         if inode.is_folder:
             inode.platter_names = dict(inode.names)
@@ -223,6 +229,8 @@ class FileSystem:
                 inode.parent, inode.name = folder, new
         for name, inode in names.items():
             inode.parent, inode.name = folder, name
+        if names != folder.names:
+            self.met["crash: names lost"] += 1
         folder.names, folder.platter_names, folder.ops = names, dict(names), []
 
     def _crash_content(self, inode: Inode) -> None:
@@ -233,10 +241,16 @@ class FileSystem:
             size = len(platter)  # a sync failed, and nothing was written since
         synced = len(platter)
         content = bytearray(platter[:size]) + bytes(max(0, size - synced))
+        kept = lost = 0
         for page in sorted(inode.dirty):
             low, high = page * PAGE, min((page + 1) * PAGE, size)
             if low < high and (not self.torn or chance.random() < 0.6):
                 content[low:high] = inode.data[low:high]
+                kept += 1
+            else:
+                lost += 1
+        if content != inode.data:
+            self.met["crash: pages torn" if kept and lost else "crash: pages lost"] += 1
         inode.data, inode.platter, inode.dirty = content, bytearray(content), set()
 
     def _count(self, root: Inode) -> None:
@@ -263,6 +277,7 @@ class FileSystem:
     def _new(self, kind: int) -> Inode:
         if self._free:
             number = heapq.heappop(self._free)
+            self.met["inode used again"] += 1
         else:
             number, self._next = self._next, self._next + 1
         inode = Inode(self, kind, number)

@@ -26,12 +26,13 @@ class Faults:
         if kind in ("kill spool", "kill ship", "kill container", "remove container", "stop container"):
             self._strike_container(fault)
         elif kind in ("kill collect", "kill janitor"):
-            self._fuse(self._world.collect if kind == "kill collect" else self._world.janitor, fault.steps, None)
+            process = self._world.collect if kind == "kill collect" else self._world.janitor
+            self._fuse(process, fault, None)
         elif kind == "crash machine":
             victims = [each.process_to_hit(number) for each in self._world.containers.values()]
-            self._fuse(victims[number % len(victims)], fault.steps, self._crash_apps)
+            self._fuse(victims[number % len(victims)], fault, self._crash_apps)
         elif kind == "crash collector":
-            self._fuse(self._world.collect, fault.steps, self._crash_lab)
+            self._fuse(self._world.collect, fault, self._crash_lab)
         elif kind == "stop collect":
             if self._world.collect is not None:
                 self._world.collect.signal(15)
@@ -47,22 +48,28 @@ class Faults:
         container = self._world.containers[fault.victim]
         process = container.spool if fault.kind == "kill spool" else container.ship
         if fault.kind in ("kill spool", "kill ship"):
-            self._fuse(process, fault.steps, None)
+            self._fuse(process, fault, None)
         elif fault.kind == "stop container":
             container.stop()
         else:
             again = fault.kind == "kill container"
-            self._fuse(process, fault.steps, lambda: container.kill(again))
+            self._fuse(process, fault, lambda: container.kill(again))
 
-    def _fuse(self, process: Process | None, steps: int, blow: Callable[[], None] | None) -> None:
+    def _fuse(self, process: Process | None, fault: Fault, blow: Callable[[], None] | None) -> None:
         """Have it happen so many system calls of this process later; at once when there are none, or no process."""
         if process is None or process.dead:
             if blow is not None:
                 blow()
             return
-        process.blow = blow or process.kill
-        if steps:
-            process.fuse = steps
+        does, met = blow or process.kill, self._world.met
+
+        def blown() -> None:
+            met[fault.kind] += 1
+            does()
+
+        process.blow = blown
+        if fault.steps:
+            process.fuse, process.fuse_call = fault.steps, fault.call
         else:
             process.blow()
 

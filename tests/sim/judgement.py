@@ -100,6 +100,7 @@ def judge(oracle: Oracle) -> None:
                 "resumed with proof alone",
                 f"{claim.path}: gone on with at {claim.offset} by a source that ends otherwise",
             )
+    oracle.world.met["bytes stored"] += sum(len(stored.data) for stored in streams.values())
     chains: dict[Key, list[Stored]] = {}
     for stored in streams.values():
         chains.setdefault(stored.key, []).append(stored)

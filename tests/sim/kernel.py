@@ -187,8 +187,9 @@ class Os:
         return self._write(process, self._file(process, descriptor), offset, b"".join(buffers))
 
     def _write(self, process: Process, file: OpenFile, offset: int, data: bytes | memoryview) -> int:
-        if process.fuse == 1 and len(data) > 1:  # killed in the midst of it
+        if process.fuse == 1 and len(data) > 1 and process.fuse_call in ("", "write", "pwrite"):  # ends in its midst
             process.fs.write(file.inode, offset, data[: process.random.randrange(1, len(data))])
+            process.met["killed in the midst of a write"] += 1
         process.enter()
         if file.inode.kind == stat.S_IFCHR or not data:
             return len(data)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.sim.mutations import MUTATIONS
 from tests.sim.plan import Plan
@@ -48,6 +49,7 @@ class Result:
     seconds: float
     requests: int
     failures: list[Outcome]
+    met: Counter[str] = field(default_factory=Counter)
 
     @property
     def rate(self) -> float:
@@ -61,6 +63,7 @@ def look(seeds: Iterable[int], mutation: str = "", failures_max: int = FAILURES_
     for outcome in run(seeds, mutation, workers):
         result.seeds += 1
         result.requests += outcome.requests
+        result.met.update(outcome.met)
         if outcome.violated:
             result.failures.append(outcome)
             if len(result.failures) >= failures_max:

@@ -10,7 +10,7 @@ Left to others: the ends of a connection (``sockets``).
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -73,6 +73,7 @@ class Flow:
         if self.over or not self._held:
             return
         if (self.source, self.target) in self.network.blocked:
+            self.network.held_up(self.source, self.target)
             self.network.engine.after(RETRANSMIT_SECONDS, self._arrive)
             return
         piece, then = self._held.popleft()
@@ -99,7 +100,7 @@ class Wire:
 
     def request(self, data: bytes) -> None:
         """The client sends; mostly a whole request."""
-        fate = self.network.next_fate(data)
+        fate, met = self.network.next_fate(data), self.network.met
         self.asked, self.arrived = self.network.tap.asked(data), False
         self.fate = None
         kind = fate.kind if fate else ""
@@ -108,7 +109,9 @@ class Wire:
             self.up.send(data)
             return
         at = int(fate.at * len(data))
+        met[kind] += 1
         if kind == "cut-request":
+            met[f"request cut at byte {at}"] += 1
             self.up.send(data[:at], then=self.reset)
         elif kind == "lose-request":
             self.up.send(data[:at])
@@ -149,8 +152,10 @@ class Wire:
             self.down.send(data)
             return
         self.fate = None
-        at = int(fate.at * len(data))
+        at, met = int(fate.at * len(data)), self.network.met
+        met[fate.kind] += 1
         if fate.kind == "cut-answer":
+            met[f"answer cut at byte {at}"] += 1
             self.down.send(data[:at], then=self.reset)
         elif fate.kind == "lose-answer":
             self.down.send(data[:at])
@@ -188,6 +193,7 @@ class Network:
         self.random = random
         self.fates = fates
         self.requests = 0
+        self.met: Counter[str] = Counter()
         self.blocked: set[tuple[str, str]] = set()
         self.dark: set[str] = set()  # hosts that are off
         self._expected: dict[str, list[Callable[[], None]]] = {}
@@ -225,7 +231,15 @@ class Network:
 
     def unreachable(self, source: str, target: str) -> bool:
         """Whether no connection can be made."""
-        return target in self.dark or (source, target) in self.blocked or (target, source) in self.blocked
+        if (source, target) in self.blocked or (target, source) in self.blocked:
+            self.held_up(source, target)
+            return True
+        return target in self.dark
+
+    def held_up(self, source: str, target: str) -> None:
+        """A partition kept something from its way."""
+        both = {(source, target), (target, source)} <= self.blocked
+        self.met["partition" if both else "one-way partition"] += 1
 
     def next_fate(self, data: bytes) -> Fate | None:
         """What befalls the next request."""
@@ -246,3 +260,4 @@ class Network:
             if ghost.asked is not None:
                 ghost.asked.tail = None  # what the source held is what it held when it was sent first
             ghost.up.send(data)
+            self.met["a request came twice"] += 1

@@ -15,11 +15,20 @@ PROGRAMS = ("app", "web")
 ENTRIES = ("spool", *PROGRAMS)
 FATES = (
     "cut-request", "cut-answer", "lose-request", "lose-answer", "delay-request", "delay-answer", "again", "garble",
-    "die",
+    "die", "die",
 )  # fmt: skip
+CALLS = {
+    "kill collect": ("", "", "fsync", "pwrite", "pwrite", "rename", "open"),
+    "crash collector": ("", "fsync", "fsync", "pwrite", "rename", "open"),
+    "crash machine": ("", "", "splice", "fsync", "rename", "unlink"),
+    "kill spool": ("", "", "splice", "write", "rename", "unlink", "symlink_to", "open"),
+    "kill ship": ("", "", "sendall", "recv", "pread", "connect", "rename"),
+}
+"""Where processes and machines end: at any system call, or at one of these."""
 FAULTS = (
-    "kill spool", "kill ship", "kill collect", "kill container", "remove container", "stop container", "crash machine",
-    "crash collector", "partition", "full disk", "full store", "failing sync", "stop collect", "kill janitor",
+    "kill spool", "kill ship", "kill collect", "kill collect", "kill container", "remove container", "stop container",
+    "crash machine", "crash collector", "crash collector", "partition", "full disk", "full store", "failing sync",
+    "stop collect", "kill janitor",
 )  # fmt: skip
 
 
@@ -38,17 +47,19 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something goes wrong: ``steps`` system calls of its victim after ``at``, for ``seconds`` where it lasts."""
+    """Something goes wrong: at the ``steps``-th system call of its victim after ``at``, counting those named ``call``
+    alone where that is said; for ``seconds`` where it lasts."""
 
     at: float
     kind: str
     victim: str = ""
     steps: int = 0
     seconds: float = 0.0
+    call: str = ""
 
     def __str__(self) -> str:
         tail = f" {self.victim}" if self.victim else ""
-        tail += f", {self.steps} system calls later" if self.steps else ""
+        tail += f", at its {self.steps}. {self.call or 'system call'} from then on" if self.steps else ""
         tail += f", for {self.seconds:.2f} s" if self.seconds else ""
         return f"{self.at:7.3f}  {self.kind}{tail}"
 
@@ -168,8 +179,11 @@ def _faults(chance: Random, containers: tuple[str, ...], seconds: float) -> tupl
             lasts = round(chance.choice((0.3, 1.0, 4.0)) * chance.random(), 3)
         if kind == "partition":
             victim = f"{chance.choice(containers)} {chance.choice(('up', 'down', 'both'))}"
-        steps = chance.choice((0, 0, chance.randint(1, 60), chance.randint(1, 400)))
-        found.append(Fault(round(chance.random() * seconds, 3), kind, victim, steps, lasts))
+        call = chance.choice(CALLS.get(kind, ("",)))
+        steps = (
+            chance.randint(1, 5) if call else chance.choice((0, *(chance.randint(1, most) for most in (8, 60, 400))))
+        )
+        found.append(Fault(round(chance.random() * seconds, 3), kind, victim, steps, lasts, call))
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.sim.bind import bound
@@ -27,6 +27,8 @@ class Outcome:
     trace: str = ""
     requests: int = 0
     steps: int = 0
+    met: Mapping[str, int] = field(default_factory=dict)
+    """What happened, how often: each fault that really hit somebody, each start, each thing said."""
 
 
 def play(plan: Plan, patches: Patches | None = None, tell: Callable[[str], None] | None = None) -> Outcome:
@@ -35,11 +37,12 @@ def play(plan: Plan, patches: Patches | None = None, tell: Callable[[str], None]
 
     def told(text: str) -> None:
         trace.update(text.encode())
-        if tell is not None:
+        if tell is not None and not over:
             tell(text)
 
     world = World(plan, told)
     violated = text = ""
+    over = False
     uvicorn = logging.getLogger("uvicorn.error")
     collecting, telling = gc.isenabled(), uvicorn.disabled
     uvicorn.disabled = True  # it tells of requests whose process was killed, which processes cannot
@@ -60,7 +63,9 @@ def play(plan: Plan, patches: Patches | None = None, tell: Callable[[str], None]
         uvicorn.disabled = telling
         if collecting:
             gc.enable()
-    return Outcome(plan, violated, text, trace.hexdigest()[:16], world.network.requests, world.engine.steps)
+    over = True
+    told(f"{world.engine.now} {world.engine.steps} {world.network.random.random()} {sorted(world.met.items())}")
+    return Outcome(plan, violated, text, trace.hexdigest()[:16], world.network.requests, world.engine.steps, world.met)
 
 
 def play_seed(seed: int, patches: Patches | None = None) -> Outcome:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
@@ -32,7 +34,8 @@ class OpenFile:
 
 
 class Process:
-    """One process on ``host``. ``fuse`` counts down system calls; at the last one ``blow`` is called."""
+    """One process on ``host``. ``fuse`` counts down system calls, those named ``fuse_call`` alone where that is said;
+    at the last one ``blow`` is called."""
 
     _pids = 0
 
@@ -46,6 +49,7 @@ class Process:
         self.tasks: dict[Task, None] = {}
         self.files: dict[int, OpenFile] = {}
         self.fuse = 0
+        self.fuse_call = ""
         self.blow: Callable[[], None] = self.kill
         self.linger = 0.0  # how often a system call takes a while, so that others come between
         self.pid = 0
@@ -53,6 +57,7 @@ class Process:
         self.handlers: dict[int, Callable[[int, None], object]] = {}
         self.ends: list[Callable[[], None]] = []  # called at its end, by the hub: connections, loops
         self.status: int | None = None
+        self.met: Counter[str] = Counter()
 
     def start(self, work: Callable[[], int | None], ended: Callable[[], None]) -> None:
         """Run ``work`` as its first thread; when that returns, the process is over. ``ended`` is called at its end."""
@@ -68,14 +73,20 @@ class Process:
         """A system call begins. Raises Killed."""
         if self.dead:
             raise Killed
-        if self.fuse:
+        if self.fuse and (call := _call()) and self.fuse_call in ("", call):
             self.fuse -= 1
             if not self.fuse:
+                self.met[f"{self.kind} hit at {call}"] += 1
                 self.blow()
                 if self.dead:
                     raise Killed
         if self.linger and self.random.random() < self.linger:
             self.engine.block(self.random.random() * 0.01)
+
+    @property
+    def kind(self) -> str:
+        """What it runs."""
+        return self.name.rpartition(" ")[2]
 
     def kill(self) -> None:
         """SIGKILL: from now on it does nothing; its files are closed and its locks free."""
@@ -116,3 +127,11 @@ class Process:
         ends, self.ends = self.ends, []
         for end in ends:
             end()
+
+
+def _call() -> str:
+    """The system call that is under way."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_name in ("enter", "_write") and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_name

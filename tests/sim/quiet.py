@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,11 @@ class Quiet:
 
     tell: Callable[[str], None]
     fail: Callable[[str, str], None]
+    met: Counter[str]
 
     def say(self, level: str, event: str, **fields: Any) -> None:
         """Something was said."""
+        self.met[f"said: {event}"] += 1
         self.tell(f"{level.lower()} {event} {fields or ''}")
 
     def mishap(self, what: str, error: BaseException | None) -> None:

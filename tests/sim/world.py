@@ -6,6 +6,7 @@ Simulated are the operating system below them, the programs above, and who start
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -53,17 +54,21 @@ class World:
         self.plan = plan
         self.engine = Engine()
         self.os = Os(self.engine)
+        self.met: Counter[str] = Counter()  # what happened in it, how often
         self._tell = tell
         self._pids = 100
         self.apps = self._machine("apps")
         self.lab = self._machine("lab")
         self.network = Network(self.os, self.chance("network"), dict(plan.fates))
+        self.network.met = self.met
         self.network.latency_max = plan.knobs.latency
         self.network.told = self._fated
         self.bound = Bound(self.os, self.network)
         self.oracle = Oracle(self)
         self.faults = Faults(self)
-        self.quiet = type("Log", (Quiet,), {"tell": staticmethod(self.tell), "fail": staticmethod(self.oracle.fail)})
+        self.quiet = type(
+            "Log", (Quiet,), {"tell": staticmethod(self.tell), "fail": staticmethod(self.oracle.fail), "met": self.met}
+        )
         self.containers: dict[str, Container] = {}
         self.collect: Process | None = None
         self.janitor: Process | None = None
@@ -143,6 +148,8 @@ class World:
         self._pids += 1
         fresh = Process(self.engine, name, host, fs, self.chance(f"{name} {self._pids}"))
         fresh.pid = self._pids
+        fresh.met = self.met
+        self.met[f"{fresh.kind} started"] += 1
         fresh.linger = 0.0 if self.over else self.plan.knobs.linger
         self.os.processes[fresh.pid] = fresh
         return fresh
@@ -199,6 +206,7 @@ class World:
 
     def _machine(self, name: str) -> FileSystem:
         fs = FileSystem(self.chance(f"disk of {name}"), lambda: self.engine.now, device=51 + (name == "lab"))
+        fs.met = self.met
         fs.torn = name == "lab" or self.plan.knobs.torn
         return fs
 
