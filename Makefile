@@ -6,7 +6,7 @@ UP := $(PYTHON) -m supervise.up
 DIR ?= evidence
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale down images evidence test ci-long guarantees lint unit e2e conformance bench-ship bench-capture
+.PHONY: help up scale down images evidence test ci-long guarantees lint unit e2e conformance torture bench-ship bench-capture
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -58,3 +58,7 @@ bench-capture: ## what logging through spool and ship costs HAProxy, beside logg
 	@$(UP) images
 	@$(UP) tools
 	@.venv/bin/python -m bench.capture $(ARGS)
+
+torture: ## spool, ship and collect in simulated worlds where everything goes wrong (SEEDS=20000 SEED=17 MUTATION="no digest check")
+	@$(UP) tools
+	@.venv/bin/python -m tests.sim --seeds $(or $(SEEDS),20000) $(if $(SEED),--seed $(SEED)) $(if $(MUTATION),--mutation "$(MUTATION)")

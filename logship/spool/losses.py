@@ -155,7 +155,8 @@ class LossBook:
         joined = _joined(read(self._path))
         kept = [loss.line() for loss in joined]
         if sum(map(len, kept)) > BOOK_BYTES_MAX // 2:
-            told = {stream: acked.read(self._path.parent / stream) for stream in dict.fromkeys(loss.stream for loss in joined)}
+            streams = dict.fromkeys(loss.stream for loss in joined)
+            told = {stream: acked.read(self._path.parent / stream) for stream in streams}
             kept = [loss.line() for loss in joined if loss.span.end > told[loss.stream]]
         size = sum(map(len, kept))
         self._rewrite_at = max(BOOK_BYTES_MAX, 2 * size)

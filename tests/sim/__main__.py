@@ -29,6 +29,9 @@ def main(words: list[str]) -> int:
         f"torture: {result.seeds} seeds in {result.seconds:.0f} s, {result.rate:.0f} a second on "
         f"{len(os.sched_getaffinity(0))} cores, {result.requests} requests, {len(result.failures)} violations"
     )
+    for what, count in sorted(result.met.items()):
+        if " cut at byte " not in what:
+            print(f"  {count:9} {what}")
     for outcome in result.failures:
         print(f"  seed {outcome.plan.seed}: {outcome.text}")
     if not result.failures:

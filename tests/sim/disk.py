@@ -27,8 +27,8 @@ class Inode:
     """A file, folder, FIFO or link. ``data`` is what processes see, ``platter`` what is left after a crash."""
 
     __slots__ = (
-        "data", "dirty", "drained", "fs", "holder", "kind", "links", "mtime", "name", "names", "number", "opened",
-        "ops", "parent", "platter", "platter_names", "readers", "reserved", "taken", "target", "watchers",
+        "ctime", "data", "dirty", "drained", "fs", "holder", "kind", "links", "mtime", "name", "names", "number",
+        "opened", "ops", "parent", "platter", "platter_names", "readers", "reserved", "taken", "target", "watchers",
     )  # fmt: skip
 
     def __init__(self, fs: FileSystem, kind: int, number: int) -> None:
@@ -41,7 +41,7 @@ class Inode:
         self.names: dict[str, Inode] = {}
         self.platter_names: dict[str, Inode] = {}
         self.ops: list[tuple[str, str, Inode]] = []  # what a crash may forget: (name gone or "", name new or "", inode)
-        self.mtime = 0.0
+        self.mtime = self.ctime = 0.0
         self.links = 0
         self.opened = 0
         self.holder: object | None = None  # the open file that has the flock
@@ -120,6 +120,7 @@ class FileSystem:
         replaced = target.names.get(new)
         self._link(target, new, inode)
         inode.links -= 1
+        inode.ctime = self.clock()
         if target is folder:
             folder.ops.append((name, new, inode))
         else:  # never done by the code under test between folders whose crash matters
@@ -147,7 +148,7 @@ class FileSystem:
         inode.data[offset:end] = data
         self.used += inode.allocated() - before
         inode.dirty.update(range(min(offset, size) // PAGE, (end - 1) // PAGE + 1))
-        inode.mtime = self.clock()
+        inode.mtime = inode.ctime = self.clock()
         self.written(inode, offset, bytes(data))
         return len(data)
 
@@ -162,7 +163,7 @@ class FileSystem:
             inode.data.extend(bytes(size - old))
         inode.dirty.update(range(min(size, old) // PAGE, max(size, old) // PAGE + 1))
         self.used += inode.allocated() - before
-        inode.mtime = self.clock()
+        inode.mtime = inode.ctime = self.clock()
 
     def reserve(self, inode: Inode, end: int) -> None:
         """Keep room up to ``end``. Raises OSError."""
@@ -281,7 +282,7 @@ class FileSystem:
         else:
             number, self._next = self._next, self._next + 1
         inode = Inode(self, kind, number)
-        inode.mtime = self.clock()
+        inode.mtime = inode.ctime = self.clock()
         return inode
 
     def _link(self, folder: Inode, name: str, inode: Inode) -> None:
@@ -292,6 +293,7 @@ class FileSystem:
 
     def _let_go(self, inode: Inode) -> None:
         inode.links -= 1
+        inode.ctime = self.clock()
         if not inode.links and not inode.opened:
             self._drop(inode)
 

@@ -18,7 +18,7 @@ TICK_SECONDS = 0.004
 class Facts:
     """What stat(2) says."""
 
-    __slots__ = ("_epoch", "_mtime", "st_dev", "st_ino", "st_mode", "st_size")
+    __slots__ = ("_ctime", "_epoch", "_mtime", "st_dev", "st_ino", "st_mode", "st_nlink", "st_size")
 
     def __init__(self, inode: Inode, epoch: float) -> None:
         self.st_dev = inode.fs.device
@@ -26,7 +26,8 @@ class Facts:
         self.st_mode = inode.kind | 0o600
         self.st_size = 0 if inode.kind == stat.S_IFIFO else len(inode.data)
         self._epoch = epoch
-        self._mtime = inode.mtime
+        self._mtime, self._ctime = inode.mtime, inode.ctime
+        self.st_nlink = inode.links
 
     @property
     def st_mtime(self) -> float:
@@ -37,6 +38,11 @@ class Facts:
     def st_mtime_ns(self) -> int:
         """The same in nanoseconds."""
         return int(self.st_mtime * 1e9)
+
+    @property
+    def st_ctime_ns(self) -> int:
+        """When it, or the number of its names, was last changed."""
+        return int((self._epoch + self._ctime - self._ctime % TICK_SECONDS) * 1e9)
 
 
 class Entry:

@@ -1,8 +1,8 @@
 """What stands for ``os`` and ``fcntl`` in the code under test: its system calls, done by a simulated kernel.
 
 Every call is a step at which the calling process may end or others may come between. Only what the code under test
-uses is here, and a call that is not here fails loudly: nothing of a simulated world reaches the real disk. The tests of
-``test_sim_edges`` hold it to the real one.
+uses is here, and a call that is not here fails loudly: nothing of a simulated world reaches the real disk. The tests
+``test_contract_*`` hold it to the real one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from tests.sim.disk import PAGE, FileSystem, Inode
 from tests.sim.engine import Engine
 from tests.sim.facts import Entry, Facts, Listing
 from tests.sim.process import OpenFile, Process
+
+Name = str | real.PathLike[str]
 
 
 @lru_cache(maxsize=65536)
@@ -65,9 +67,9 @@ class Os:
 
     # Names.
 
-    def find(self, process: Process, path: object) -> Inode:
+    def find(self, process: Process, path: Name) -> Inode:
         """What has this name. Raises OSError."""
-        text = path if type(path) is str else real.fspath(path)  # type: ignore[call-overload]  # as the real ones
+        text = path if type(path) is str else real.fspath(path)
         known = process.fs.known.get(text)
         if known is not None:
             return known
@@ -80,9 +82,9 @@ class Os:
         process.fs.known[text] = inode
         return inode
 
-    def parent(self, process: Process, path: object) -> tuple[Inode, str]:
+    def parent(self, process: Process, path: Name) -> tuple[Inode, str]:
         """The folder of a name, and the name in it. Raises OSError."""
-        folder, _, name = real.fspath(path).rpartition("/")  # type: ignore[call-overload]  # as the real ones
+        folder, _, name = real.fspath(path).rpartition("/")
         found = self.find(process, folder or "/")
         if not found.is_folder:
             raise refused(errno.ENOTDIR, path)
@@ -94,7 +96,7 @@ class Os:
             if wanted & what:
                 self.engine.after(0.0, told)
 
-    def open(self, path: object, flags: int, _mode: int = 0o777) -> int:
+    def open(self, path: Name, flags: int, _mode: int = 0o777) -> int:
         process = self.enter()
         if real.fspath(path) == "/dev/null":
             return process.add(OpenFile(Inode(FileSystem(process.random, lambda: 0.0), stat.S_IFCHR, 1), flags))
@@ -125,10 +127,10 @@ class Os:
             raise refused(errno.ENOENT, target)
         return OpenFile(holder.files[int(number)].inode, real.O_RDWR)
 
-    def stat(self, path: object) -> Facts:
+    def stat(self, path: Name) -> Facts:
         return Facts(self.find(self.enter(), path), self.epoch)
 
-    def scandir(self, path: object) -> Listing:
+    def scandir(self, path: Name) -> Listing:
         process = self.enter()
         folder = self.find(process, path)
         if not folder.is_folder:
@@ -137,7 +139,7 @@ class Os:
         if len(names) > 1:  # in any order
             at = int(process.random.random() * len(names))
             names = names[at:] + names[:at]
-        return Listing(Entry(self, real.fspath(path), name, folder.names[name]) for name in names)  # type: ignore[call-overload]  # as above
+        return Listing(Entry(self, real.fspath(path), name, folder.names[name]) for name in names)
 
     # Descriptors.
 
@@ -207,7 +209,7 @@ class Os:
 
     fdatasync = fsync
 
-    def statvfs(self, path: object) -> Any:
+    def statvfs(self, path: Name) -> Any:
         process = self.enter()
         self.find(process, path)
         return SimpleNamespace(f_frsize=PAGE, f_bavail=process.fs.free // PAGE)
@@ -226,6 +228,8 @@ class Os:
     def splice(self, source: int, target: int, count: int, *, offset_dst: int | None = None, **_: int) -> int:
         process = self.enter()
         pipe, file = self._file(process, source).inode, self._file(process, target)
+        if file.flags & real.O_APPEND:
+            raise refused(errno.EINVAL)
         data = bytes(pipe.data[:count])
         if not data:
             raise refused(errno.EAGAIN)

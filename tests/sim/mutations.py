@@ -39,11 +39,12 @@ def _without(*rows: int) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class Mutation:
-    """``patches`` make the mistake; ``invariants`` are what it may violate; ``known`` is a seed that showed it once."""
+    """``patches`` make the mistake; ``invariants`` are what it may violate; ``near`` is a seed that showed it once."""
 
     name: str
     patches: Mapping[tuple[Any, str], Any]
     invariants: frozenset[str]
+    near: int = 0
 
 
 MUTATIONS = (
@@ -51,7 +52,7 @@ MUTATIONS = (
     Mutation(
         "no expected-offset check",
         {(admission, "APPEND_ORDER"): _without(15)},
-        frozenset({"nothing twice", "bytes identical", "order kept"}),
+        frozenset({"order kept"}),
     ),
     Mutation("no digest check", {(store, "examine"): _examine}, frozenset({"bytes identical"})),
     Mutation(

@@ -20,15 +20,15 @@ FATES = (
 CALLS = {
     "kill collect": ("", "", "fsync", "pwrite", "pwrite", "rename", "open"),
     "crash collector": ("", "fsync", "fsync", "pwrite", "rename", "open"),
-    "crash machine": ("", "", "splice", "fsync", "rename", "unlink"),
+    "crash machine": ("", "", "", "splice", "rename"),
     "kill spool": ("", "", "splice", "write", "rename", "unlink", "symlink_to", "open"),
     "kill ship": ("", "", "sendall", "recv", "pread", "connect", "rename"),
 }
 """Where processes and machines end: at any system call, or at one of these."""
 FAULTS = (
     "kill spool", "kill ship", "kill collect", "kill collect", "kill container", "remove container", "stop container",
-    "crash machine", "crash collector", "crash collector", "partition", "full disk", "full store", "failing sync",
-    "stop collect", "kill janitor",
+    "crash machine", "crash machine", "crash collector", "crash collector", "partition", "full disk", "full store",
+    "failing sync", "stop collect", "kill janitor",
 )  # fmt: skip
 
 
@@ -180,9 +180,8 @@ def _faults(chance: Random, containers: tuple[str, ...], seconds: float) -> tupl
         if kind == "partition":
             victim = f"{chance.choice(containers)} {chance.choice(('up', 'down', 'both'))}"
         call = chance.choice(CALLS.get(kind, ("",)))
-        steps = (
-            chance.randint(1, 5) if call else chance.choice((0, *(chance.randint(1, most) for most in (8, 60, 400))))
-        )
+        most = 5 if call else chance.choice((0, 8, 60, 400))
+        steps = chance.randint(1, most) if most else 0
         found.append(Fault(round(chance.random() * seconds, 3), kind, victim, steps, lasts, call))
     return tuple(found)
 

@@ -192,7 +192,7 @@ class SimSocket:
         engine = self.network.engine
         deadline = None if self._timeout is None else engine.now + self._timeout
         while not self._data and not self._eof and self._error is None:
-            if flags & real.MSG_DONTWAIT:
+            if flags & real.MSG_DONTWAIT and self._timeout is None:  # with a time-out Python waits all the same
                 raise BlockingIOError(11, "Resource temporarily unavailable")
             self._reader = engine.current
             if not engine.block(None if deadline is None else deadline - engine.now):

@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from logship import zstd
+
 if TYPE_CHECKING:
     from tests.sim.oracle import Oracle
 
@@ -39,6 +41,8 @@ class Asked:
     fields: dict[str, str]
     fence: int | None = None
     tail: tuple[int, bytes] | None = None
+    length: int = 0
+    """Of what it appends, in bytes of the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,15 @@ class Wiretap:
 
     def asked(self, data: bytes) -> Asked | None:
         """A request leaves its sender; None for what is not about a stream."""
-        head = data.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+        text, _, body = data.partition(b"\r\n\r\n")
+        head = text.decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ")
         if not target.startswith("/v1/stream/"):
             return None
         fields = dict(line.lower().split(": ", 1) for line in head[1:])
         asked = Asked(method, target.removeprefix("/v1/stream/").partition("?")[0], fields)
+        if method == "POST" and "stream-expected-offset" in fields:
+            asked.length = _length(body, fields)
         if method == "POST" and fields.get("producer-seq") == "0" and "stream-closed" not in fields:
             asked.tail = self._tail(asked.path, int(fields["stream-expected-offset"]))
         return asked
@@ -105,6 +112,12 @@ class Wiretap:
             self._oracle.fail("acked is durable", f"{asked.path} is not there, and an earlier answer had told of it")
         if asked.method == "POST" and "producer-epoch" in asked.fields:
             self._fence(asked, status, code)
+        if asked.method == "POST" and status == 200 and "stream-expected-offset" in asked.fields:
+            wanted, end = int(asked.fields["stream-expected-offset"]), int(fields["stream-next-offset"])
+            if asked.length and end - asked.length != wanted:
+                self._oracle.fail(
+                    "order kept", f"{asked.path}: bytes sent for offset {wanted} were put at {end - asked.length}"
+                )
         if asked.method == "POST" and status == 200 and asked.tail is not None:
             offset = int(asked.fields["stream-expected-offset"])
             self.claims.append(Claim(asked.path, offset, asked.tail[0], asked.tail[1]))
@@ -135,3 +148,8 @@ class Wiretap:
         if not size or len(found) < size:
             return None
         return size, hashlib.sha256(found).digest()
+
+
+def _length(body: bytes, fields: dict[str, str]) -> int:
+    data = zstd.decode(body, 1 << 24) if fields.get("content-encoding") == "zstd" else body
+    return len(data) if isinstance(data, bytes) else 0

@@ -1,0 +1,58 @@
+"""Contract of threads, their queues and the clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.sim.contract import Machine
+
+
+def test_a_queue_gives_in_order_and_waits_no_longer_than_asked(machine: Machine) -> None:
+    def body(on: Any) -> None:
+        items = on.queue.SimpleQueue()
+        with pytest.raises(on.queue.Empty):
+            items.get_nowait()
+        before = on.time.monotonic()
+        with pytest.raises(on.queue.Empty):
+            items.get(timeout=0.05)
+        assert on.time.monotonic() - before >= 0.049
+        for item in (1, 2, 3):
+            items.put(item)
+        assert items.qsize() == 3
+        assert [items.get(), items.get(timeout=1.0), items.get_nowait()] == [1, 2, 3]
+
+    machine.run(body)
+
+
+def test_who_waits_at_a_queue_gets_what_another_thread_puts(machine: Machine) -> None:
+    def body(on: Any) -> None:
+        asked, answered = on.queue.SimpleQueue(), on.queue.SimpleQueue()
+
+        def work() -> None:
+            while (item := asked.get()) is not None:
+                answered.put(item * 2)
+
+        thread = on.threading.Thread(target=work, daemon=True)
+        thread.start()
+        for item in (1, 2, 3):
+            asked.put(item)
+            assert answered.get(timeout=5.0) == item * 2
+        assert thread.is_alive()
+        asked.put(None)
+        thread.join(5.0)
+        assert not thread.is_alive()
+
+    machine.run(body)
+
+
+def test_the_clocks_go_on_together(machine: Machine) -> None:
+    def body(on: Any) -> None:
+        wall, steady = on.time.time(), on.time.monotonic()
+        on.time.sleep(0.05)
+        assert on.time.monotonic() - steady >= 0.049
+        assert abs((on.time.time() - wall) - (on.time.monotonic() - steady)) < 0.05
+        assert abs(on.time.time_ns() / 1e9 - on.time.time()) < 0.05
+
+    machine.run(body)
