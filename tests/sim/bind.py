@@ -140,6 +140,11 @@ def _places() -> tuple[list[tuple[Any, str, int]], list[tuple[Any, Any]]]:
     return names, defaults
 
 
+def ready() -> None:
+    """Import all that is to be bound."""
+    _places()
+
+
 @contextlib.contextmanager
 def bound(world: World, patches: Mapping[tuple[Any, str], Any]) -> Iterator[None]:
     """Bind for as long as the block runs; ``patches`` are further attributes to be set meanwhile: settings, faults."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import time
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tests.sim import bind
 from tests.sim.mutations import MUTATIONS
 from tests.sim.plan import Plan
 from tests.sim.play import Outcome, Patches, play, play_seed
@@ -36,7 +38,10 @@ def run(seeds: Iterable[int], mutation: str = "", workers: int = 0) -> Iterator[
     if count == 1:
         yield from map(_play, jobs)
         return
-    # A fork keeps what is imported; a world is played by one process from its beginning to its end.
+    # A fork keeps what is imported, and what is frozen need not be looked through again and again. A world is played by
+    # one process from its beginning to its end.
+    bind.ready()
+    gc.freeze()
     with multiprocessing.get_context("fork").Pool(count) as pool:
         yield from pool.imap(_play, jobs, CHUNK)
 

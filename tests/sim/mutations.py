@@ -48,7 +48,12 @@ class Mutation:
 
 
 MUTATIONS = (
-    Mutation("ack before fsync", {(disk.Disk, "sync"): _sync}, frozenset({"shown is durable", "acked is durable"})),
+    Mutation(
+        "ack before fsync",
+        {(disk.Disk, "sync"): _sync},
+        frozenset({"shown is durable", "acked is durable", "recovery"}),
+        near=40,
+    ),
     Mutation(
         "no expected-offset check",
         {(admission, "APPEND_ORDER"): _without(15)},
@@ -56,7 +61,10 @@ MUTATIONS = (
     ),
     Mutation("no digest check", {(store, "examine"): _examine}, frozenset({"bytes identical"})),
     Mutation(
-        "no epoch fence", {(admission, "APPEND_ORDER"): _without(10, 11)}, frozenset({"an older epoch is refused"})
+        "no epoch fence",
+        {(admission, "APPEND_ORDER"): _without(10, 11)},
+        frozenset({"an older epoch is refused"}),
+        near=80,
     ),
     Mutation(
         "no directory fsync",
@@ -72,5 +80,6 @@ MUTATIONS = (
         "no tail-digest guard",
         {(discover.SpoolSource, "has_digest"): lambda _self, _span, _digest: True},
         frozenset({"resumed with proof alone"}),
+        near=60,
     ),
 )

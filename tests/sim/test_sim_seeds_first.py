@@ -15,7 +15,7 @@ def result() -> Result:
     return thousand.played(SEEDS)
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1700)
 def test_no_invariant_is_violated_in_the_first_thousand_histories(result: Result) -> None:
     thousand.judge(result, SEEDS)
 
