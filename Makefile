@@ -46,9 +46,10 @@ unit: ## the tests that need no engine (ARGS="-k word" goes to pytest)
 e2e: ## the tests on real containers (ARGS likewise)
 	@$(UP) e2e
 
-conformance: ## the public suite of the Durable Streams protocol against the collector (needs Node and npm)
+conformance: ## the public suite of the Durable Streams protocol against the collector, ship against its reference server (needs Node and npm)
 	@$(UP) tools
 	@.venv/bin/python tests/conformance/run.py
+	@LOGSHIP_TEST_REFERENCE=1 .venv/bin/python -m pytest -q tests/conformance/test_reference_server.py
 
 bench-ship: ## how fast logs are delivered, beside a plain copy, rsyslog and syslog-ng (ARGS="--quick", "--parts one,latency")
 	@$(UP) tools

@@ -37,7 +37,7 @@ class Settings:
     streams_max: int = setting(100_000, "how many streams there may be")
     connections_max: int = setting(4096, "how many connections there may be")
     allow_origin: str = setting("", "site whose pages may use the collector from a browser, or *; empty: none")
-    to: str = setting("http://collector:4437", "URL of the collector")
+    to: str = setting("http://collector:4437", "URL of the collector, for ship of any Durable Streams server")
     instance: str = setting(
         "", "name of this container in the paths of its streams; empty: its compose number, or its id"
     )
@@ -45,6 +45,7 @@ class Settings:
     follow: str = setting("", "patterns, with : between, of files that programs write themselves, for ship")
     config: str = setting("", "file with [ship] to and follow, which ship reads again at SIGHUP; empty: none")
     service: str = setting("", "service that followed files are of; empty: the container's, else host")
+    state: str = setting("", "folder of ship's checkpoints, for servers that are no logship collectors; empty: none")
     chunk_bytes_max: int = setting(4 * 1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")
     drain_seconds: float = setting(3.0, "how long ship goes on sending after SIGTERM")
     patience_seconds: float = setting(30.0, "how long `ship --once` waits without any progress")

@@ -18,7 +18,6 @@ from logship.ship.adoption import ADOPTED_MAX, AWAY_SECONDS, Orphan, Progress, Q
 from logship.ship.folder import SpoolFolder
 from logship.ship.places import Places
 from logship.ship.sources import Lane, Sources
-from logship.ship.states import State
 
 LOOK_SECONDS = 2.0
 LOOK_AT_ONCE_SECONDS = 0.2
@@ -138,7 +137,7 @@ class Adopter:
         left = [lane.sender for lane in each.lanes if not lane.sender.finished]
         if not left:
             self._remove(each, now)
-        elif all(sender.state is State.PARKED for sender in left):
+        elif all(sender.parked for sender in left):
             self._leave(each)
             self._set_aside(each.folder, left[0].trouble, now)
         elif each.progress.stalled(len(left), sum(sender.unacknowledged for sender in left), calm, now):

@@ -41,6 +41,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ship all there is now, then end: 0 when all of it is acknowledged, 1 with what is left",
     )
+    parser.add_argument(
+        "--state", metavar="DIR", type=Path,
+        help="where ship keeps its checkpoints when the server is not a logship collector but any other Durable Streams"
+        " server (plain mode: docs/shipping.md); such a server is refused without it (LOGSHIP_STATE, default none)",
+    )  # fmt: skip
     config.add_options(
         parser, "to", "instance", "service", "config", "chunk_bytes_max", "drain_seconds", "patience_seconds"
     )
@@ -91,6 +96,7 @@ def _ship(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         first.follow,
         settings.service,
         given if settings.config else None,
+        Path(settings.state) if settings.state else None,
     )
     return Ship(plan).run()
 

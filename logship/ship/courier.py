@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 from logship.ship.ahead import Packer, Shelf
+from logship.ship.book import Book
 from logship.ship.chain import Link, parse_list
 from logship.ship.discover import SpoolSource
 from logship.ship.followed import FileSource
 from logship.ship.http1 import Reply
 from logship.ship.http_sink import Place, Sink, Unanswered
 from logship.ship.identity import PROGRAM, Known, parse_files
+from logship.ship.plain_courier import Carried, carry
+from logship.ship.plain_states import Make, Note, PlainRequest, Push, Recall, RecallFiles, Shut
 from logship.ship.states import ListChain, ListFiles, Record, Request, Send
 from logship.values import Invalid
 from logship.wire.replies import Answer, parse_answer
@@ -33,7 +36,7 @@ class Job:
     """``request`` of the sender ``key``, to be answered within ``seconds``; what it sends is read from ``source``."""
 
     key: tuple[str, str]
-    request: Request | ListFiles
+    request: Request | ListFiles | PlainRequest | RecallFiles
     source: SpoolSource | FileSource | None
     seconds: float
 
@@ -52,17 +55,25 @@ class Result:
     seconds: float = 0.0
     failure: Unanswered | None = None
     unread: str = ""
+    plain: Carried | None = None
+    """What came of a plain sender's own request."""
 
 
 class Courier(threading.Thread):
     """Takes jobs until it is given None. A daemon: a stop does not wait for a name server."""
 
     def __init__(
-        self, place: Place, jobs: SimpleQueue[Job | None], results: SimpleQueue[Result | None], shelf: Shelf
+        self,
+        place: Place,
+        jobs: SimpleQueue[Job | None],
+        results: SimpleQueue[Result | None],
+        shelf: Shelf,
+        book: Book | None = None,
     ) -> None:
         super().__init__(name="courier", daemon=True)
         self._sink = Sink(place)
         self._shelf = shelf
+        self._book = book
         self._packer = Packer()
         self._jobs = jobs
         self._results = results
@@ -93,7 +104,20 @@ class Courier(threading.Thread):
             return Result(job, _answer(reply), links)
         if isinstance(request, ListFiles):
             return self._files(job, request)
-        return Result(job, _answer(self._plain(request, job.seconds)))
+        if isinstance(request, Recall | RecallFiles | Make | Push | Shut | Note):
+            return self._plain(job, request)
+        return Result(job, _answer(self._bare(request, job.seconds)))
+
+    def _plain(self, job: Job, request: PlainRequest | RecallFiles) -> Result:
+        begun, book = time.monotonic(), self._book
+        assert book is not None
+        if isinstance(request, RecallFiles):
+            return Result(job, files=book.files(request.host, request.service))
+        done = carry(self._sink, book, request, job.source, job.seconds)
+        seconds = time.monotonic() - begun
+        return Result(
+            job, done.answer, size=done.size, wire_bytes=done.size, seconds=seconds, failure=done.failure, plain=done
+        )
 
     def _send(self, job: Job, request: Send) -> Result:
         begun, source = time.monotonic(), job.source
@@ -122,7 +146,7 @@ class Courier(threading.Thread):
             raise Unanswered(f"what GET /v1/streams answers {files.reason}")
         return Result(job, _answer(reply), files=files)
 
-    def _plain(self, request: Look | Create | Append | Record, seconds: float) -> Reply:
+    def _bare(self, request: Look | Create | Append | Record, seconds: float) -> Reply:
         """A request without bytes of a source."""
         if isinstance(request, Look):
             return self._sink.exchange("HEAD", _stream(request.path), request.headers(), None, seconds)

@@ -26,9 +26,8 @@ from logship.ship.followed import FileSource, NoFile, open_file
 from logship.ship.globs import Globs, Place
 from logship.ship.held import Held
 from logship.ship.identity import PROGRAM, Evidence, Known, candidate, new_id
-from logship.ship.sender import Sender
 from logship.ship.sources import Lane, Sources
-from logship.ship.states import Prove, State
+from logship.ship.states import Prove
 from logship.spool.layout import stamp
 
 BUSY_SECONDS = 0.2
@@ -167,7 +166,7 @@ class Files:
             return list(lanes)
         first: dict[str, Lane] = {}
         for lane in sorted(self._lanes.values(), key=lambda lane: lane.sender.origin.incarnation):
-            if not lane.sender.settled and lane.sender.state is not State.PARKED:
+            if not lane.sender.settled and not lane.sender.parked:
                 first.setdefault(self._families[lane], lane)
         return [lane for lane in lanes if lane not in self._families or first.get(self._families[lane]) is lane]
 
@@ -271,7 +270,7 @@ class Files:
         )  # fmt: skip
         origin = Origin(self.service, self.host, PROGRAM, known.id, facts)
         source = FileSource(found.file, place.path, found.gone)
-        lane = Lane(source, Sender(origin))
+        lane = Lane(source, self._sources.speaks(origin))
         self._sources.lanes[lane.key] = lane
         self._lanes[key], self._families[lane] = lane, place.family
         lane.sender.listed(known.links, 0.0, 0.0)

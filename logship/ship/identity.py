@@ -85,7 +85,7 @@ def parse_files(body: bytes, service: str) -> dict[str, Known] | Invalid:
             return Invalid("is no list of streams, one JSON object with stream and source a line")
         if isinstance(path, Invalid):
             return Invalid(f"names a stream whose path {path.reason}")
-        evidence = _evidence(source)
+        evidence = parse_evidence(source)
         if program != PROGRAM or of_service != service or not isinstance(name, str) or evidence is None:
             continue
         place = parse_name(path.rpartition("/")[2], name)
@@ -133,7 +133,8 @@ def new_id(host: str, evidence: Evidence, now_ns: int, taken: Collection[str], l
         salt += 1
 
 
-def _evidence(source: Mapping[str, object]) -> Evidence | None:
+def parse_evidence(source: Mapping[str, object]) -> Evidence | None:
+    """The evidence that the source of a stream tells; None where it is none of a file."""
     try:
         device, inode = int(str(source["device"])), int(str(source["inode"]))
         birth = source.get("birth")

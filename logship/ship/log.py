@@ -77,11 +77,17 @@ class Log:
             self.say("INFO", "shipped", **self._moved, behind_bytes=behind_bytes, failures=self._failures)
             self._moved = dict.fromkeys(self._moved, 0)
 
-    def snapshot(self, now: float, sources: Callable[[], list[dict[str, Any]]], budgets: Mapping[str, int]) -> None:
+    def snapshot(
+        self,
+        now: float,
+        sources: Callable[[], list[dict[str, Any]]],
+        budgets: Mapping[str, int],
+        **more: Any,
+    ) -> None:
         """Each SNAPSHOT_SECONDS, how far behind each source is: what `logship sources` tells of lag is from here.
 
         The SNAPSHOT_SOURCES_MAX that are farthest behind are told, and how many are not. ``budgets`` are what a
-        program, a container and a volume may keep in the spool, in bytes; 0: no bound.
+        program, a container and a volume may keep in the spool, in bytes; 0: no bound. ``more`` is said with them.
         """
         if self._snapshot_at is None:
             self._snapshot_at = now + SNAPSHOT_FIRST_SECONDS
@@ -90,7 +96,7 @@ class Log:
         self._snapshot_at = now + SNAPSHOT_SECONDS
         found = sources()
         told = found[:SNAPSHOT_SOURCES_MAX]
-        self.say("INFO", "snapshot", budgets=dict(budgets), sources=told, untold=len(found) - len(told))
+        self.say("INFO", "snapshot", budgets=dict(budgets), sources=told, untold=len(found) - len(told), **more)
 
     def _write(self, message: Message) -> None:
         record = message.record

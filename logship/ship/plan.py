@@ -37,6 +37,8 @@ class Plan:
     service: str = ""
     again: Callable[[], Given] | None = None
     """Reads place and patterns once more. Raises Fault."""
+    state: Path | None = None
+    """Where checkpoints are kept, for servers that are no collectors of ours."""
 
 
 def declared(folders: Sequence[SpoolFolder]) -> list[str]:

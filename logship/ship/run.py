@@ -1,5 +1,7 @@
 """Run: one loop over sources, senders and two couriers. It keeps no state that it could not ask the collector for.
 
+Of a server that cannot be asked (``talk``) the couriers keep it in checkpoints.
+
 The container's own lines come first: of the two requests that may be out, one at most is of an adopted folder, and none
 is begun while it stops.
 
@@ -18,6 +20,7 @@ from functools import partial
 from queue import Empty
 
 from logship.errors import Fault
+from logship.ship import talk
 from logship.ship.adopter import Adopter
 from logship.ship.courier import Job, Result
 from logship.ship.couriers import Couriers
@@ -26,10 +29,11 @@ from logship.ship.folder import SpoolFolder
 from logship.ship.followed import FileSource
 from logship.ship.instance import part
 from logship.ship.log import Log
+from logship.ship.plain_states import PlainCommand, Push
 from logship.ship.plan import SERVICE, Plan, declared
 from logship.ship.schedule import Gathering, Pace, Schedule
-from logship.ship.sources import Lane, Sources
-from logship.ship.states import Acknowledged, Command, Commands, ListChain, ListFiles, Prove, Say, Send, State
+from logship.ship.sources import AnyCommands, Lane, Sources
+from logship.ship.states import Acknowledged, Command, ListChain, ListFiles, Prove, Record, Say, Send, State
 from logship.ship.watch import Watch
 from logship.wire.refusal import Code
 from logship.wire.replies import Answer
@@ -58,7 +62,8 @@ class Ship:
         self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._schedule.forget, plan.once)
         self._pace = Pace(plan.chunk_bytes_max)
         self._gathering = Gathering()
-        self._couriers = Couriers(plan.place)
+        self._talk = talk.Talk(plan.place, plan.state, self._sources, self._log.say)
+        self._couriers = Couriers(plan.place, self._talk.book)
         self._results = self._couriers.results
         self._watch = Watch(partial(self._results.put, None))
         self._hung_up = False  # SIGHUP came
@@ -90,11 +95,14 @@ class Ship:
                 self._look(now)
             for lane in self._sources.lanes.values():
                 self._perform(lane, lane.sender.tick(now, random.random()))
+            for lane, commands in self._talk.settle(self._in_flight, now, random.random()):
+                self._perform(lane, commands)
             self._grant(now)
             self._sources.note_acked(now)
             self._log.summary(now, self._sources.behind_bytes)
             if not self._plan.once:
-                self._log.snapshot(now, partial(self._sources.snapshot, now), self._plan.budgets)
+                server = {"server": "plain"} if self._talk.plain else {}
+                self._log.snapshot(now, partial(self._sources.snapshot, now), self._plan.budgets, **server)
             status = self._status(now)
             if status is not None:
                 self._sources.note_acked(now, all_now=True)
@@ -117,18 +125,21 @@ class Ship:
         assert self._plan.again is not None
         try:
             given = self._plan.again()
+            if given.place != self._couriers.place:
+                self._talk.go_to(given.place)
         except Fault as fault:
             self._log.say("ERROR", "settings refused", text=f"{fault}; what was read before stays")
             return
         self._files.follow([*given.follow, *declared(self._own)])
         if given.place != self._couriers.place:
-            self._couriers.go_to(given.place)
+            self._couriers.go_to(given.place, self._talk.book)
             self._schedule.answered()
             self._doubt(now)
         self._log.say("INFO", "settings read", to=given.place.url, follow=[*self._files.patterns])
 
     def _doubt(self, now: float) -> None:
         """What is behind the name of the collector may be another one."""
+        self._talk.doubt()
         self._files.doubt()
         for lane in self._sources.lanes.values():
             self._perform(lane, lane.sender.doubted(now, random.random()))
@@ -152,33 +163,45 @@ class Ship:
         if result.job.key == KEY:
             self._take_list(result)
             return
+        if result.job.key == talk.KEY:
+            self._take_speech(result)
+            return
         lane, now, chance = self._sources.lanes[result.job.key], time.monotonic(), random.random()
         self._in_flight -= 1
         if isinstance(result.job.request, ListChain):
             self._listing.discard(result.job.request.incarnation)
-        if result.failure is not None:
-            self._perform(lane, lane.sender.unanswered(result.failure.cause, now, chance))
-            self._failed(result, now)
-            return
-        if result.answer is None:
-            self._perform(lane, lane.sender.unread(result.unread, now, chance))
-            return
         answer = result.answer
-        self._heard(answer, now, chance)
-        if isinstance(result.job.request, Send) and answer.status < 300:
+        if answer is not None:
+            self._heard(answer, now, chance, result.job.request)
+        if answer is not None and isinstance(result.job.request, Send | Push) and answer.status < 300:
             self._pace.took(result.size, result.seconds)
             self._gathering.took(result.size, result.seconds)
             self._watch.pause_seconds = self._gathering.seconds
             self._log.moved(result.size, result.wire_bytes)
             lane.sent += result.size
             self._progress_at = now
-        links = result.links or {}
-        commands = lane.sender.answered(answer, now, chance, links.get(lane.source.program, ()), result.size)
-        self._perform(lane, commands)
-        if result.links is not None and answer.status == 200:
+        self._perform(lane, talk.tell(lane, result, now, chance))
+        if result.failure is not None:
+            self._failed(result, now)
+        elif result.links is not None and answer is not None and answer.status == 200:
             self._share(lane, result, now, chance)
 
-    def _heard(self, answer: Answer, now: float, chance: float) -> None:
+    def _take_speech(self, result: Result) -> None:
+        """How the server speaks."""
+        now = time.monotonic()
+        self._in_flight -= 1
+        if result.failure is not None:
+            self._failed(result, now)
+        elif result.answer is not None:
+            self._heard(result.answer, now, random.random(), None)
+        self._talk.answered(result.answer)
+
+    def _heard(self, answer: Answer, now: float, chance: float, request: object) -> None:
+        if isinstance(request, ListChain | ListFiles):
+            if answer.status in (404, 405, 410):
+                self._talk.doubt()
+        elif request is not None and not isinstance(request, Record):
+            self._talk.heard(answer)
         if answer.limits is not None:
             self._pace.limit(answer.limits.append_bytes_max)
         if answer.status == 503:
@@ -199,7 +222,9 @@ class Ship:
         if result.failure is not None:
             self._failed(result, now)
         elif result.answer is not None:
-            self._heard(result.answer, now, random.random())
+            self._heard(result.answer, now, random.random(), result.job.request)
+        if result.unread:
+            self._sources.once(f"cannot read the checkpoints: {result.unread}")
         if result.files is None:
             self._files.not_listed(now)
         else:
@@ -225,7 +250,7 @@ class Ship:
         self._watch.pause_seconds = self._gathering.seconds
         self._schedule.failed(now, random.random())
         self._log.failed(failure.cause, now)
-        if failure.slow and isinstance(result.job.request, Send):
+        if failure.slow and isinstance(result.job.request, Send | Push):
             self._pace.timed_out()
 
     def _look(self, now: float) -> None:
@@ -245,10 +270,15 @@ class Ship:
         self._looked_for_stop = stopping
 
     def _grant(self, now: float) -> None:
+        if not self._talk.ready:
+            if self._talk.asks and self._schedule.free(self._in_flight, now):
+                self._in_flight += 1
+                self._couriers.put(Job(talk.KEY, self._talk.question(), None, self._pace.timeout_seconds(0)))
+            return
         if self._files.wants_list(now) and self._schedule.free(self._in_flight, now):
             self._in_flight += 1
             self._files.listing = True
-            request = ListFiles(self._files.host, self._files.service)
+            request = self._talk.list_files(self._files.host, self._files.service)
             self._couriers.put(Job(KEY, request, None, self._pace.timeout_seconds(0)))
         while True:
             wanting = [lane for lane in self._may_send() if lane.sender.want and not lane.listed_in(self._listing)]
@@ -264,12 +294,15 @@ class Ship:
             return self._files.turns(own)
         return self._files.turns(lanes)
 
-    def _perform(self, lane: Lane, commands: Commands) -> None:
+    def _perform(self, lane: Lane, commands: AnyCommands) -> None:
         for command in commands:
             self._perform_one(lane, command)
 
-    def _perform_one(self, lane: Lane, command: Command) -> None:
+    def _perform_one(self, lane: Lane, command: Command | PlainCommand) -> None:
         if isinstance(command, Say):
+            if command.shared:
+                self._sources.once(command.text)
+                return
             self._log.say("WARNING" if command.trouble else "INFO", command.event, text=command.text)
         elif isinstance(command, Acknowledged):
             lane.acked = command.offset
@@ -283,7 +316,7 @@ class Ship:
         else:
             if isinstance(command, ListChain):
                 self._listing.add(command.incarnation)
-            size = command.size if isinstance(command, Send) else 0
+            size = command.size if isinstance(command, Send | Push) else 0
             self._in_flight += 1
             self._couriers.put(Job(lane.key, command, lane.source, self._pace.timeout_seconds(size)))
 

@@ -66,6 +66,16 @@ class Sender(Steps):
         """Whether nothing is left to do for ever: the source has ended, all of it is stored, its streams are closed."""
         return self.held.ended and not self.out and (self.state is State.DRAINED or not self.held.any)
 
+    @property
+    def parked(self) -> bool:
+        """Whether somebody should look."""
+        return self.state is State.PARKED
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is known how far the collector is, though no acknowledgement says it."""
+        return self.state in (State.BETWEEN, State.CREATING, State.DRAINED)
+
     def looked(self, held: Held, now: float, chance: float) -> Commands:
         """The source was listed."""
         self.held = held

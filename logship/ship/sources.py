@@ -19,8 +19,10 @@ from logship.ship.followed import FileSource
 from logship.ship.held import Held
 from logship.ship.instance import container_id, instance_name
 from logship.ship.lag import Age
+from logship.ship.plain import PlainSender
+from logship.ship.plain_states import PlainCommands
 from logship.ship.sender import Sender
-from logship.ship.states import State
+from logship.ship.states import Commands, State
 from logship.ship.watch import Key as WatchKey
 from logship.spool.layout import stamp
 
@@ -30,13 +32,15 @@ ACKED_SECONDS = 1.0
 """How often an acknowledgement is noted for spool; it deletes whole segments, so no hurry."""
 _KINDS = {"haproxy": "haproxy", "serf": "serf", "supervisord": "supervisord", "supervise": "events"}
 
+AnyCommands = Commands | PlainCommands
+
 
 @dataclass(eq=False)
 class Lane:
     """A source and its sender. ``acked`` is the offset to be noted for spool."""
 
     source: SpoolSource | FileSource
-    sender: Sender
+    sender: Sender | PlainSender
     acked: int | None = None
     goal: int | None = None
     """Where the source ended when it was first seen."""
@@ -72,6 +76,7 @@ class Sources:
         self.given = tuple(folders)
         self.waiting: list[SpoolFolder] = list(folders)  # for their lock
         self.host = socket.gethostname()
+        self.speaks: type[Sender | PlainSender] = Sender
         self._locked: list[SpoolFolder] = []
         self._ended: set[SpoolFolder] = set()
         self._noted: set[SpoolFolder] = set()
@@ -152,6 +157,17 @@ class Sources:
                 del self.lanes[key]
         self._ended.discard(folder)
 
+    def renew(self, speaks: type[Sender | PlainSender], now: float, chance: float) -> list[tuple[Lane, AnyCommands]]:
+        """Give every source a sender of this kind, from now on and for good. Nothing may be out."""
+        self.speaks = speaks
+        found: list[tuple[Lane, AnyCommands]] = []
+        for lane in self.lanes.values():
+            assert not lane.sender.out, lane.key
+            former, lane.acked = lane.sender, None
+            lane.sender = speaks(former.origin)
+            found.append((lane, lane.sender.looked(former.held, now, chance)))
+        return found
+
     def holds(self, incarnation: str) -> bool:
         """Whether a folder of this name was given, or is adopted."""
         given = any(folder.identity["incarnation"] == incarnation for folder in self.given)
@@ -194,14 +210,14 @@ class Sources:
                 if key not in self.lanes:
                     self.lanes[key] = Lane(SpoolSource(folder, program), self._sender(folder, program))
 
-    def _sender(self, folder: SpoolFolder, program: str) -> Sender:
+    def _sender(self, folder: SpoolFolder, program: str) -> Sender | PlainSender:
         words = folder.identity
         instance, container = self._named(folder)
         facts = {"host": words["host"], "container": container}
         if program in _KINDS:
             facts["kind"] = _KINDS[program]
         facts["created"] = words["created"]
-        return Sender(Origin(words["service"], instance, program, words["incarnation"], tuple(facts.items())))
+        return self.speaks(Origin(words["service"], instance, program, words["incarnation"], tuple(facts.items())))
 
     def _named(self, folder: SpoolFolder) -> tuple[str, str]:
         """Instance and container in the paths and sources of the folder's streams.
@@ -233,8 +249,9 @@ def _behind(lane: Lane, now: float) -> dict[str, Any]:
     """``since``: when the oldest byte was found that waits; with ``at_least`` it was there before this process was."""
     sender = lane.sender
     found: dict[str, Any] = {"program": lane.source.program, "incarnation": sender.origin.incarnation}
-    known = lane.acked is not None or sender.state in (State.BETWEEN, State.CREATING, State.DRAINED)
-    found["behind_bytes"] = sender.unacknowledged if known else None
+    found["behind_bytes"] = sender.unacknowledged if lane.acked is not None or sender.certain else None
+    if isinstance(sender, PlainSender):
+        found["lost_bytes"] = sender.lost_bytes
     waiting = lane.age.waiting(sender.position) if found["behind_bytes"] else None
     if waiting is not None:
         found["since"] = stamp(time.time() - (now - waiting.since))

@@ -104,11 +104,12 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Something for the log; ``trouble`` when somebody should look."""
+    """Something for the log; ``trouble`` when somebody should look; ``shared``: of no one source, to be said once."""
 
     event: str
     text: str = ""
     trouble: bool = False
+    shared: bool = False
 
 
 Request = ListChain | Look | Create | Send | Append | Record

@@ -168,7 +168,8 @@ class Answer:
     """What a client reads from an answer's header fields; what is missing or malformed is None.
 
     ``superset`` says that the other side speaks sections 4 to 10 of PROTOCOL.md. ``code`` is None for a
-    success, and for a refusal whose word is not known.
+    success, and for a refusal whose word is not known. ``next_text`` is the stream's end as the server writes it, which
+    only here is a number.
     """
 
     status: int
@@ -186,8 +187,11 @@ class Answer:
     retry_after_seconds: int | None = None
     limits: Limits | None = None
     cursor: str | None = None
+    next_text: str | None = None
 
 
+OFFSET_BYTES_MAX = 1024
+"""Of a foreign server's offset; it should keep them below 256 (base protocol, 8)."""
 _TAIL = re.compile(r"(.*:) *; *bytes=([0-9]{1,6})")
 
 
@@ -197,6 +201,7 @@ def parse_answer(status: int, headers: Headers) -> Answer:
     tail = _TAIL.fullmatch(headers.get("stream-tail-digest") or "")
     digests = parse_digests(tail[1]) if tail else ()
     digest = None if isinstance(digests, Invalid) or not digests else digests[0]
+    next_text = headers.get("stream-next-offset")
     return Answer(
         status=status,
         superset=headers.get("logship-protocol") == VERSION,
@@ -213,6 +218,7 @@ def parse_answer(status: int, headers: Headers) -> Answer:
         retry_after_seconds=_known(headers, "retry-after", parse_integer),
         limits=_known(headers, "logship-limits", parse_limits),
         cursor=headers.get("stream-cursor"),
+        next_text=next_text if next_text and len(next_text) <= OFFSET_BYTES_MAX else None,
     )
 
 

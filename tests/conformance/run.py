@@ -27,7 +27,7 @@ sys.path.insert(0, str(TREE))
 from tests.conformance.verdict import judge, parse_excluded, pattern, report_lines  # noqa: E402 - needs the path above
 
 FOLDER = TREE / "build" / "conformance"
-FILES = ("package.json", "suite.test.mjs", "vitest.config.mjs")
+FILES = ("package.json", "suite.test.mjs", "vitest.config.mjs", "reference_server.mjs")
 NODE_MIN = (20, 19)
 SUITE_SECONDS_MAX = 900
 START_SECONDS_MAX = 60
