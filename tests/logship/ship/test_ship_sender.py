@@ -13,9 +13,9 @@ from logship.ship.states import TABLE, Event, ListChain, Record, Send, State
 from logship.ship.steps import Steps
 from logship.spool.ranges import Span
 from logship.values import StreamPath
-from logship.wire.fields import Limits
+from logship.wire.fields import Headers, Limits
 from logship.wire.refusal import STATUS, Code, Refusal
-from logship.wire.replies import Answer
+from logship.wire.replies import Answer, parse_answer
 from logship.wire.requests import Append, Create, Look
 from tests.logship.ship.model import Kept, ModelCollector, answer_of
 from tests.logship.ship.world import ORIGIN, World
@@ -282,6 +282,21 @@ def test_who_is_asked_to_come_back_later_does_at_the_same_place(code: Code) -> N
     world.now = world.sender.due
     world.step()
     assert isinstance(world.sent, Send), "nothing was written, so nothing needs to be asked"
+
+
+@pytest.mark.case(78)
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_whoever_says_when_to_come_again_is_believed_also_a_proxy(status: int) -> None:
+    world = settled()
+    world.grow(10)
+    world.step()
+    world.sent = None
+    answer = parse_answer(status, Headers([("Retry-After", "7")]))
+    world.do(world.sender.answered(answer, world.now, 0.5, sent=10))
+    assert world.sender.state is State.WAITING
+    assert 7 <= world.sender.due - world.now <= 7 * 1.25
+    world.finish()
+    world.check()
 
 
 def test_an_error_without_a_known_word_leaves_it_open_whether_it_was_done() -> None:

@@ -1,0 +1,112 @@
+"""A real supervisord that writes and rotates a program's log itself, and a shipper that follows it, both real."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.logship.ship.server import CollectorServer
+from tests.logship.ship.spools import Shipper, until
+
+LINES = 30_000
+PROGRAM = """
+import os, sys, time
+for number in range(int(sys.argv[1])):
+    os.write(1, b"%07d %s\\n" % (number, b"x" * (number % 90)))
+    if number % 100 == 99:
+        time.sleep(float(sys.argv[2]))
+open("finished", "w").close()
+while True:
+    time.sleep(60)
+"""
+
+
+class Supervised:
+    """A supervisord with one program, whose log it keeps as ``rotation`` says, and a shipper of that log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "logs" / "x.log"
+        self.log.parent.mkdir()
+        self.server = CollectorServer()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._shipper: Shipper | None = None
+        (folder / "program.py").write_text(PROGRAM)
+
+    def start(self, rotation: str, pause_seconds: float) -> None:
+        """The shipper first, then the program."""
+        self._shipper = Shipper(self.server.url, options=["--follow", str(self.log)])
+        command = f"{sys.executable} {self.folder}/program.py {LINES} {pause_seconds}"
+        conf = self.folder / "supervisord.conf"
+        conf.write_text(
+            f"[supervisord]\nnodaemon=true\nlogfile={self.folder}/log\npidfile={self.folder}/pid\n"
+            f"[program:x]\ncommand={command}\ndirectory={self.folder}\nredirect_stderr=true\n"
+            f"stdout_logfile={self.log}\n{rotation}"
+        )
+        words = [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._processes.append(subprocess.Popen(words, cwd=self.folder, **quiet))  # type: ignore[call-overload]  # as one mapping
+        until((self.folder / "finished").exists, "the program has written all", 120)
+
+    def contents(self) -> list[bytes]:
+        """What has arrived, a stream each."""
+        with self.server.lock:
+            return [bytes(kept.data) for kept in self.server.model.streams.values() if kept.data]
+
+    def end(self) -> None:
+        """Nothing is left."""
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        if self._shipper is not None:
+            self._shipper.kill()
+        self.server.stop()
+
+
+@pytest.fixture
+def supervised(tmp_path: Path) -> Iterator[Supervised]:
+    made = Supervised(tmp_path)
+    yield made
+    made.end()
+
+
+def line(number: int) -> bytes:
+    return b"%07d %s\n" % (number, b"x" * (number % 90))
+
+
+@pytest.mark.case(24, 118)
+def test_every_file_of_supervisords_own_chain_arrives_once(supervised: Supervised) -> None:
+    """Twenty rotations, each of which renames all that were before; the reopened file is written without O_APPEND."""
+    supervised.start("stdout_logfile_maxbytes=80KB\nstdout_logfile_backups=60\n", 0.002)
+    written = [line(number) for number in range(LINES)]
+    until(lambda: sum(map(len, supervised.contents())) >= sum(map(len, written)), "all of it has arrived")
+    assert len(list(supervised.log.parent.iterdir())) > 15
+    streams = sorted(supervised.contents(), key=lambda content: int(content.split(b" ", 1)[0]))
+    assert b"".join(streams) == b"".join(written)
+    assert len(streams) == len(list(supervised.log.parent.iterdir())), "a stream a file"
+    assert not supervised.server.model.losses
+
+
+@pytest.mark.case(44)
+def test_a_file_that_supervisord_empties_in_place_begins_anew_each_time_and_never_stalls(
+    supervised: Supervised,
+) -> None:
+    """No backups: what was emptied before it was read is gone, and each time that is recorded."""
+    supervised.start("stdout_logfile_maxbytes=80KB\nstdout_logfile_backups=0\n", 0.01)
+    until(lambda: any(content.endswith(line(LINES - 1)) for content in supervised.contents()), "the last line is there")
+    time.sleep(0.5)
+    whole = {line(number) for number in range(LINES)}
+    lines = [each for content in supervised.contents() for each in content.splitlines(keepends=True)]
+    found = [each for each in lines if each in whole]  # supervisord cuts where a read of its ended, not at lines
+    assert len(found) == len(set(found)), "a line came twice"
+    missing = LINES - len(found)
+    records = supervised.server.model.losses
+    print(f"{missing} of {LINES} lines are missing, {len(records)} records, {len(supervised.contents())} streams")
+    assert len(supervised.contents()) > 5
+    assert records or not missing
