@@ -9,7 +9,7 @@ import io
 import stat
 from collections.abc import Iterator
 from functools import total_ordering
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, cast
 
 from tests.sim.facts import Facts
@@ -152,11 +152,12 @@ class SimPath:
         folder, name = self.os.parent(process, self)
         process.fs.create(folder, name, stat.S_IFLNK).target = str(target)
 
-    def readlink(self) -> SimPath:
+    def readlink(self) -> PurePosixPath:
+        """What the link says, which may lead nowhere (the note of what is acknowledged on a full disk)."""
         found = self.os.find(self.os.enter(), self)
         if found.kind != stat.S_IFLNK:
             raise refused(errno.EINVAL, self)
-        return SimPath(found.target)
+        return PurePosixPath(found.target)
 
     def iterdir(self) -> Iterator[SimPath]:
         return iter([self / entry.name for entry in self.os.scandir(self)])
