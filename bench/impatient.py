@@ -1,4 +1,4 @@
-"""`logship ship` that waits 10 ms at most between two tries where it would wait 2 s: hours of an outage in minutes.
+"""`logship ship` that waits 2 ms at most between two tries where it would wait 0.5 s: hours of an outage in minutes.
 
 Run as ``python -m bench.impatient ship ...``. Nothing else of it is different, but that it counts its tries in a file.
 """
@@ -12,11 +12,11 @@ from logship.__main__ import main
 from logship.ship import backoff, run
 from logship.ship.log import Log
 
-WAIT_SECONDS_MAX = 0.01
-TRIES_AN_HOUR = 3600 / (backoff.SECONDS_MAX / 2)
+WAIT_SECONDS_MAX = 0.002
+TRIES_AN_HOUR = 3600 / (backoff.ABSENT_SECONDS_MAX / 2)
 """A wait is of any length up to the longest, so half of it on the average."""
 COUNT_IN = "BENCH_TRIES"
-_NOTED_EACH = 20
+_NOTED_EACH = 100
 
 
 class CountingLog(Log):
@@ -33,6 +33,6 @@ class CountingLog(Log):
 
 
 if __name__ == "__main__":
-    backoff.SECONDS_MAX = WAIT_SECONDS_MAX
+    backoff.ABSENT_SECONDS_MAX = WAIT_SECONDS_MAX
     setattr(run, "Log", CountingLog)  # noqa: B010  # a name of the module, not a constant of its
     main()

@@ -57,7 +57,7 @@ def peers(options: Options) -> list[Peer]:
 
 def delivery(options: Options, shippers: int) -> Report:
     """Files that grow at once."""
-    mib = options.mib or (64 if options.quick else 128)
+    mib = options.mib or (64 if options.quick else 512)
     rounds = _rounds(options, [*ours(spool=True), *peers(options)], lambda peer, own: deliver(peer, own, shippers, mib))
     least = RATE_RATIO_MIN[shippers]
     count = "1 shipper" if shippers == 1 else f"{shippers} shippers"
@@ -69,7 +69,7 @@ def delivery(options: Options, shippers: int) -> Report:
 
 def catching_up(options: Options) -> Report:
     """The file grew while there was no collector."""
-    mib = options.mib or (64 if options.quick else 256)
+    mib = options.mib or (64 if options.quick else 512)
     rounds = _rounds(options, [*ours(spool=False), *peers(options)], lambda peer, own: catch_up(peer, own, 1, mib))
     title = f"Catching up after an outage of {OUTAGE_SECONDS} s and {mib} MiB, {len(rounds)} rounds"
     reached = f"at least {CATCH_UP_RATIO_MIN:g} times the fastest peer, from when the collector accepts again"

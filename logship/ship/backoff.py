@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 FIRST_SECONDS = 0.1
-SECONDS_MAX = 2.0
-"""So long a collector that is back waits to be found; a try where nobody listens costs nothing."""
+SECONDS_MAX = 10.0
+ABSENT_SECONDS_MAX = 0.5
+"""While nobody listens: a try costs next to nothing then, and one that listens again is found at once."""
 RETRY_AFTER_SECONDS_MAX = 60
 _DOUBLINGS_MAX = 16
 
@@ -21,9 +22,14 @@ class Backoff:
     def __init__(self) -> None:
         self.failures = 0
 
-    def next_seconds(self, chance: float, retry_after_seconds: int | None = None) -> float:
-        """Seconds to wait after one more failure. What the other side asked for is the least, up to a minute."""
-        bound = min(SECONDS_MAX, math.ldexp(FIRST_SECONDS, min(self.failures, _DOUBLINGS_MAX)))
+    def next_seconds(self, chance: float, retry_after_seconds: int | None = None, absent: bool = False) -> float:
+        """Seconds to wait after one more failure; ``absent``: nobody was there to be asked.
+
+        What the other side asked for is the least, up to a minute.
+        """
+        bound = min(
+            ABSENT_SECONDS_MAX if absent else SECONDS_MAX, math.ldexp(FIRST_SECONDS, min(self.failures, _DOUBLINGS_MAX))
+        )
         self.failures += 1
         if retry_after_seconds is None:
             return chance * bound

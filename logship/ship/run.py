@@ -248,7 +248,7 @@ class Ship:
         self._absent = failure.absent
         self._gathering.failed()
         self._watch.pause_seconds = self._gathering.seconds
-        self._schedule.failed(now, random.random())
+        self._schedule.failed(now, random.random(), absent=failure.absent)
         self._log.failed(failure.cause, now)
         if failure.slow and isinstance(result.job.request, Send | Push):
             self._pace.timed_out()

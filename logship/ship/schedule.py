@@ -130,9 +130,9 @@ class Schedule(Generic[Key]):
         """It will not be served any more."""
         self._served.pop(key, None)
 
-    def failed(self, now: float, chance: float, retry_after_seconds: int | None = None) -> None:
-        """The collector did not answer, or asked everybody to come back later."""
-        self.held_until = now + self._backoff.next_seconds(chance, retry_after_seconds)
+    def failed(self, now: float, chance: float, retry_after_seconds: int | None = None, absent: bool = False) -> None:
+        """The collector did not answer, asked everybody to come back later, or is not there (``absent``)."""
+        self.held_until = now + self._backoff.next_seconds(chance, retry_after_seconds, absent)
 
     def answered(self) -> None:
         """The collector answered."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logship.ship.backoff import RETRY_AFTER_SECONDS_MAX, SECONDS_MAX, Backoff
+from logship.ship.backoff import ABSENT_SECONDS_MAX, RETRY_AFTER_SECONDS_MAX, SECONDS_MAX, Backoff
 from logship.ship.schedule import (
     CHUNK_BYTES_MAX,
     CHUNK_BYTES_MIN,
@@ -58,6 +58,7 @@ def test_waits_double_up_to_ten_seconds_and_are_spread_by_chance() -> None:
     assert bounds[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
     assert bounds[-1] == SECONDS_MAX
     assert backoff.next_seconds(0.25) == SECONDS_MAX / 4
+    assert backoff.next_seconds(1.0, absent=True) == ABSENT_SECONDS_MAX, "nobody there is soon looked for again"
     backoff.reset()
     assert backoff.next_seconds(1.0) == pytest.approx(0.1)
 
