@@ -55,7 +55,8 @@ class Shelf:
             packed = self._pieces.pop(key, None)
         if packed is None or (packed.offset, packed.size) != (offset, size):
             return None
-        source.read(offset, 0)  # the guard: a file that was replaced meanwhile brings nothing
+        if isinstance(source, FileSource):
+            source.read(offset, 0)  # the guard: a file that was replaced meanwhile brings nothing
         return packed if packed.source is source and packed.gone == _gone(source) else None
 
 
