@@ -79,8 +79,9 @@ class Journal:
 
     def picture(self) -> Picture:
         """Everything up to the durable end. Raises NoStore, and Damage when not even that can be read."""
-        end = self._segments.durable()
         with self._lock:
+            # Asked for under the lock: an end from before another reader's picture would look like another store's.
+            end = self._segments.durable()
             if self._picture is not None and end < self._picture.end:
                 self._segments.stores += 1
             if self._picture is not None and self._segments.stores != self._picture.store:

@@ -1,4 +1,4 @@
-"""Core: when a line was written: its own time, else that of the line before it in its stream, else its receipt.
+"""Core: when a line was written: its own time, else that of the line it came with in its stream, else its receipt.
 
 Each kind of log says its time in its own way; one without a zone is taken for UTC, which is what containers run in.
 An own time more than a day off the receipt is not believed, and none lies after the receipt (a clock that is ahead is
@@ -9,6 +9,7 @@ knows when it has seen enough. All times are whole milliseconds since 1970.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -19,6 +20,8 @@ LOOKED_AT_BYTES = 512
 """Where in a line its time is looked for: one that comes later is a word, not a stamp."""
 INHERITED_BYTES_MAX = 65_536
 """A line farther than this from the last one with a time does not take that one's: then the receipt is nearer."""
+INHERITED_MS_MAX = 2000
+"""Nor one received later than this after it: what a program says after minutes of quiet was not said before them."""
 
 _MONTHS = {
     name: number
@@ -108,20 +111,34 @@ def _minute_ms(year: bytes, month: bytes, day: bytes, clock: bytes, zone: bytes)
     return round(moment.timestamp() * 1000)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Of a line that says its time: where it begins, that time, and when it was received."""
+
+    offset: int
+    own_ms: int
+    received_ms: int
+
+    def is_near(self, received_ms: int) -> bool:
+        """Whether what was received then can have been said with it."""
+        return received_ms - self.received_ms <= INHERITED_MS_MAX
+
+
 class Times:
-    """The times of a stream's lines, given in order. ``earlier``: offset and own time of one before them.
+    """The times of a stream's lines, given in order. ``earlier``: one before them that says its time (``Said``).
 
     Not to be carried over a start of the program: what comes after has nothing to do with what was before.
     """
 
-    def __init__(self, earlier: tuple[int, int] | None = None) -> None:
+    def __init__(self, earlier: Said | None = None) -> None:
         self._last = earlier
 
     def of(self, line: Line, found: int | None) -> int:
         """When ``line`` was written; ``found`` is its own time (``own_ms``)."""
         if found is not None:
-            self._last = (line.offset, found)
+            self._last = Said(line.offset, found, line.received_ms)
             return found
-        if self._last is not None and line.offset - self._last[0] <= INHERITED_BYTES_MAX:
-            return min(self._last[1], line.received_ms)
-        return line.received_ms
+        last = self._last
+        if last is None or line.offset - last.offset > INHERITED_BYTES_MAX:
+            return line.received_ms
+        return min(last.own_ms, line.received_ms) if last.is_near(line.received_ms) else line.received_ms

@@ -18,7 +18,7 @@ from logship.view.items import DAMAGE, LOSS, START, Hidden, Item, Mark, TimedLin
 from logship.view.journal_reader import Damage, Journal
 from logship.view.lines import CUT, LINE_BYTES_MAX, PART, Chunk, Line, Splitter
 from logship.view.losses import NONE_PLACED, Placed, Waiting
-from logship.view.moment import INHERITED_BYTES_MAX, Times, own_ms
+from logship.view.moment import INHERITED_BYTES_MAX, Said, Times, own_ms
 from logship.view.segments import Gone
 from logship.view.sought import Fate, Sought
 
@@ -166,8 +166,8 @@ class Windows:
                 yield rest
         yield from last_marks
 
-    def earlier_ms(self, path: str, first: Frame) -> tuple[int, int] | None:
-        """Offset and own time of the last line before the frame ``first`` that says one near enough."""
+    def earlier(self, path: str, first: Frame) -> Said | None:
+        """The last line before the frame ``first`` that says its time near enough."""
         past = self._past(path, first, INHERITED_BYTES_MAX)
         splitter = Splitter(path, past.offset, past.flags)
         found = None
@@ -175,8 +175,8 @@ class Windows:
             for line in splitter.feed(chunk):
                 own = own_ms(line.data, line.received_ms)
                 if own is not None:
-                    found = (line.offset, own)
-            if found is not None and any(start > found[0] for start in chunk.starts):
+                    found = Said(line.offset, own, line.received_ms)
+            if found is not None and any(start > found.offset for start in chunk.starts):
                 found = None
         return found
 
@@ -244,11 +244,11 @@ class _Lazy:
             for skipped in reversed(self._skipped):
                 earlier = own_ms(skipped.data, skipped.received_ms)
                 if earlier is not None:
-                    self._times = Times((skipped.offset, earlier))
+                    self._times = Times(Said(skipped.offset, earlier, skipped.received_ms))
                     break
             else:
                 if self._times is None:
-                    self._times = Times(self._windows.earlier_ms(self._path, self._first))
+                    self._times = Times(self._windows.earlier(self._path, self._first))
         elif self._times is None:
             self._times = Times()
         self._skipped.clear()

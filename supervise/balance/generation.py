@@ -20,7 +20,14 @@ KEEP = 1000
 RUNTIME, RELOAD, FILE = "runtime", "reload", "file"
 APPLIED, REJECTED = "applied", "rejected"
 
+_ALERT = re.compile(r"^\[ALERT\][ \t]*(?:\(\d+\) : )?(.+)$", re.MULTILINE)
 _FOLDER = re.compile(r"[0-9]{6,12}\Z")
+
+
+def headline(error: str) -> str:
+    """The one line that says most of what HAProxy, or we, had against a file: its first alert, else the first line."""
+    alert = _ALERT.search(error)
+    return alert[1] if alert else error.partition("\n")[0]
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def _tags(value: object) -> dict[str, str]:
     if len(value) > TAGS_MAX:
         raise _Unusable(f"it has more than {TAGS_MAX} tags")
     tags: dict[str, str] = {}
-    for raw_key, raw_value in value.items():
+    for raw_key, raw_value in sorted(value.items(), key=lambda pair: _decoded(pair[0])):  # the agent's order varies
         key, text = _decoded(raw_key), _decoded(raw_value)
         if not _TAG_NAME.match(key):
             raise _Unusable("a tag's name is not 1 to 64 letters, digits, dots, dashes and underscores")

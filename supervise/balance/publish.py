@@ -43,11 +43,12 @@ class Variables:
 @dataclass
 class Outcome:
     """What became of the file. ``is_news``: it is worth a generation by itself; ``error``: why it is not the rendered
-    one; ``rejected``: the text that did not pass, if that is new."""
+    one, ``where`` all of that is told, as a sentence ends; ``rejected``: the text that did not pass, if new."""
 
     is_news: bool = False
     is_reloaded: bool = False
     error: str = ""
+    where: str = ""
     rejected: str | None = None
     cause: str = ""
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class Publisher:
         self._patience = Patience()
         self._rendered: tuple[str, tuple[Server, ...], Rendered | str] | None = None
         self._render_milliseconds = 0.0
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, tuple[str, int]] = {}  # what was said of a text, and in which generation
         self._reload_reason = ""
         kept = store.generation_numbers()
         self.number = kept[-1] if kept else 0
@@ -112,7 +113,7 @@ class Publisher:
             return self._refuse(outcome, rendered, rendered)
         published = self._store.published()
         if rendered.text in self._refused:
-            outcome.error = self._refused[rendered.text]
+            self._refuse(outcome, rendered.text, self._refused[rendered.text][0])
         elif rendered.text != published or reload_reason:
             if self._patience.allows("publish", self._monotonic()):
                 self._publish(outcome, rendered, published, reload_reason)
@@ -171,9 +172,10 @@ class Publisher:
         if text not in self._refused:
             if len(self._refused) >= 100:
                 self._refused.clear()
-            self._refused[text] = message
+            self._refused[text] = message, self.number + 1
             outcome.is_news = True
             outcome.rejected = text
+        outcome.where = f" (the last good one stays; all of it: supervise lb diff {self._refused[text][1]})"
         return outcome
 
     def _cause(self, rendered: Rendered, published: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from supervise.balance.generation import headline
 from supervise.balance.runtime import Actual, Entry
 from supervise.balance.server import APP, PANIC
 from supervise.fleet.table import BAD, DIM, PLAIN, WARN, cell, harmless, painted, table
@@ -103,7 +104,8 @@ def history_table(records: Sequence[Mapping[str, Any]], colour: bool = False) ->
         spent = record.get("milliseconds", {})
         live = sum(spent.get(step, 0) for step in ("detect", "apply", "verify"))
         style = PLAIN if record.get("result") == "applied" else BAD
-        note = f" ({record['error'].partition(chr(10))[0]})" if record.get("error") else ""
+        note = f" ({headline(record['error'])})" if record.get("error") else ""
+        note = "" if headline(record.get("error", "")) in record.get("cause", []) else note
         rows.append(
             [
                 cell(record.get("n", "")),
@@ -118,14 +120,15 @@ def history_table(records: Sequence[Mapping[str, Any]], colour: bool = False) ->
 
 
 def diff_text(record: Mapping[str, Any], diff: str, colour: bool = False) -> list[str]:
-    """Cause and difference of one generation."""
+    """Cause and difference of one generation, and what was said against it."""
     head = f"generation {record.get('n')}  {record.get('time', '')}  {'; '.join(record.get('cause', []))}"
     styles = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
     lines = []
     for line in map(harmless, diff.splitlines()):
         style = styles.get(line[:1], "") if colour else ""
         lines.append(f"{style}{line}\x1b[0m" if style else line)
-    return [harmless(head), *(lines or ["(the file did not change)"])]
+    error = [painted(f"! {harmless(line)}", BAD, colour) for line in record.get("error", "").splitlines()]
+    return [harmless(head), *error, *(lines or ["(the file did not change)"])]
 
 
 def wish_text(verb: str, name: str, entry: Entry) -> str:

@@ -15,6 +15,7 @@ from typing import Protocol
 from logship.errors import Fault
 from supervise.balance import picture
 from supervise.balance.apply import Applier, Hands
+from supervise.balance.generation import headline
 from supervise.balance.haproxy import HaproxyDown
 from supervise.balance.log import Log
 from supervise.balance.membership import BadListing, Membership, read_listing
@@ -158,10 +159,11 @@ class Balancer:
         done, problems = self._apply(servers, milliseconds)
         if not reason:
             outcome = self._publisher.bring_out(servers)
+        self._trouble("configuration", f"{headline(outcome.error)}{outcome.where}" if outcome.error else "")
         changes = tuple(action for action in done if not action.is_follow_up)
         if not why:  # the servers are the same: it was HAProxy or the file that was not as they ask
             why = [f"repair {action.server}: {action.reason}" for action in changes]
-            why += [outcome.cause or outcome.error.partition("\n")[0]] if outcome.is_news else []
+            why += [outcome.cause or headline(outcome.error)] if outcome.is_news else []
         if why:
             self._publisher.record(outcome, why, servers, changes, milliseconds | outcome.milliseconds, problems)
         if self._actual is not None and (self._applier.is_waiting or not is_settled(servers, self._actual)):

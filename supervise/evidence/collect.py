@@ -34,14 +34,14 @@ def found(walk: Walk) -> None:
     stack = walk.stack
     _versions(walk)
     _put(walk, "logs/task 0/docker-ps.txt", stack.listing)
-    _put(walk, "logs/task 0/stats.csv", stack.statistics)
-    picture(walk, "logs/task 0/stats.png")
     with walk.trying("logs/task 0/requests.json"):
         outcome = Load(*walk.door, {"close": 4}, requests_min=SPREAD_REQUESTS, seconds_max=60).start().stop()
         walk.evidence.spread = outcome.as_json()
         walk.folder.write("logs/task 0/requests.json", walk.evidence.spread)
         if outcome.failed:
             raise Fault("get", f"{SPREAD_REQUESTS} answers", f"{outcome.failed} requests failed")
+    _put(walk, "logs/task 0/stats.csv", stack.statistics)  # after the requests: the report shows what they did
+    picture(walk, "logs/task 0/stats.png")
     _put(walk, "logs/task 1/programs.txt", lambda: stack.supervise("ctl", "status", "all"))
     for container in stack.containers():
         label = name_of(container)

@@ -17,7 +17,22 @@ PORTS: Mapping[str, int] = {"HTTP_PORT": 80, "STATS_PORT": 1936, "ADMIN_PORT": 9
 """The variables that move the published ports, and where the ports are without them."""
 
 VARIABLES = frozenset(
-    {"NODES", "PROJECT", "BASE_IMAGE", "MIRROR", "VOLUMES", "PLAN", "PYTHON", "ARGS", "DIR", "LONG", *PORTS}
+    {
+        "NODES",
+        "PROJECT",
+        "BASE_IMAGE",
+        "MIRROR",
+        "VOLUMES",
+        "PLAN",
+        "PYTHON",
+        "ARGS",
+        "DIR",
+        "LONG",
+        "SEED",
+        "SEEDS",
+        "MUTATION",
+        *PORTS,
+    }
 )
 """Every variable that a ``make`` command line may set."""
 

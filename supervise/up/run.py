@@ -111,8 +111,12 @@ def up(machine: Machine) -> int:
     request = machine.request
     stack = build(machine, prepare(machine))
     say(f"stack: starting ha, collector and webapp x {request.nodes} (project {request.project})")
+    before = {(item.service, item.number): item.id for item in stack.containers()}
     stack.up(request.nodes)
     containers = wait(stack, request.nodes)
+    for item in containers:
+        if before.get((item.service, item.number), item.id) != item.id:
+            say(f"stack: {item.service}/{item.number} was replaced: its image or settings had changed")
     say(f"stack: all {len(containers)} containers are healthy, {time.monotonic() - began:.1f} s after the command")
     say("")
     for name, address in addresses(containers).items():

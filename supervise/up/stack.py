@@ -47,7 +47,7 @@ class Stack:
 
     def build(self) -> None:
         """Build every image. Raises Fault with the builder's last lines."""
-        words = ["docker", "build", "-q", "-f", str(self._tree / "images" / "Dockerfile")]
+        words = ["docker", "build", "-q", "--force-rm", "-f", str(self._tree / "images" / "Dockerfile")]
         arguments = ["--build-arg", f"BASE_IMAGE={self._base}"]
         for target, name in zip(TARGETS, self.images, strict=True):
             operation = f"build the image {name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -357,3 +358,46 @@ def test_what_a_slow_reader_is_not_given_is_counted_exactly(shelf: Shelf, monkey
     *_, skipped = history.skip(picture, wanted(grep="hit"), start, picture.end)
     assert skipped is not None
     assert (skipped.lines, skipped.end) == (100, picture.end)
+
+
+def test_the_last_words_of_a_program_that_was_quiet_for_minutes_are_found_by_their_own_time(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.now_ms += 60_000
+    shelf.append("web/1/app/i", at(59, "INFO started"))
+    shelf.now_ms += 300_000
+    shelf.append("web/1/app/i", b"FATAL without a time\n")
+    for cut in (False, True):
+        if cut:
+            shelf.rotate()
+        history = History(Journal(tmp_path))
+        asked = wanted("all", since_ms=shelf.now_ms - 60_000)
+        assert texts(tail(history, asked, 10)) == texts(everything(history, asked)) == [b"FATAL without a time\n"]
+
+
+def test_readers_of_the_same_moment_do_not_take_each_other_for_another_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.append("web/1/app/i", b"one\n")
+    journal = Journal(tmp_path)
+    assert journal.picture().store == 0
+    asked_first, other_done = threading.Event(), threading.Event()
+    durable = segments.Segments.durable
+
+    def slow(self: segments.Segments) -> int:
+        found = durable(self)
+        if threading.current_thread().name == "slow":
+            asked_first.set()
+            other_done.wait(0.5)  # in vain where the other one has to wait for this one
+        return found
+
+    monkeypatch.setattr(segments.Segments, "durable", slow)
+    stores: list[int] = []
+    reader = threading.Thread(target=lambda: stores.append(journal.picture().store), name="slow")
+    reader.start()
+    assert asked_first.wait(60)
+    shelf.append("web/1/app/i", b"two\n")
+    stores.append(journal.picture().store)
+    other_done.set()
+    reader.join(60)
+    assert stores == [0, 0]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from logship.view.lines import Line
-from logship.view.moment import DAY_MS, INHERITED_BYTES_MAX, Times, own_ms
+from logship.view.moment import DAY_MS, INHERITED_BYTES_MAX, INHERITED_MS_MAX, Times, own_ms
 
 RECEIVED = round(datetime(2026, 11, 23, 22, 0, 0, tzinfo=UTC).timestamp() * 1000)
 
@@ -71,6 +71,20 @@ def test_a_line_without_a_time_has_that_of_the_line_before_it() -> None:
     assert of(8, b"2026-11-23 21:58:11 Traceback\n", RECEIVED) == at("2026-11-23T21:58:11")
     assert of(38, b"  File x\n", RECEIVED + 5) == at("2026-11-23T21:58:11")
     assert of(9 + INHERITED_BYTES_MAX, b"far\n", RECEIVED + 9) == RECEIVED + 9
+
+
+def test_a_line_that_came_long_after_the_line_before_it_was_not_said_with_it() -> None:
+    times = Times()
+
+    def of(offset: int, data: bytes, received_ms: int) -> int:
+        return times.of(Line("s", offset, data, 1, received_ms), own_ms(data, received_ms))
+
+    own = at("2026-11-23T21:58:11")
+    assert of(0, b"2026-11-23 21:58:11 started\n", RECEIVED) == own
+    assert of(30, b"with it\n", RECEIVED + INHERITED_MS_MAX) == own
+    assert of(38, b"FATAL the last words\n", RECEIVED + 300_000) == RECEIVED + 300_000
+    assert of(60, b"2026-11-23 21:58:11 of an outage, shipped late\n", RECEIVED + 300_000) == own
+    assert of(107, b"  File x\n", RECEIVED + 300_000) == own
 
 
 @pytest.mark.case(96)

@@ -12,7 +12,9 @@ import pytest
 
 from logship.errors import Fault
 from supervise.balance import lb
+from supervise.balance.generation import headline
 from supervise.balance.haproxy import HaproxyDown
+from supervise.balance.report import diff_text, history_table
 from supervise.cli import main
 from supervise.fleet.container import Container
 from supervise.fleet.output import ExecResult
@@ -283,3 +285,26 @@ def test_a_folder_that_cannot_be_used_is_a_fault(tmp_path: Path) -> None:
 
     with pytest.raises(Fault, match="cannot use"):
         Store(tmp_path / "balance", tmp_path / "x", tmp_path / "nodes", tmp_path).open()
+
+
+REJECTED = {
+    "n": 33,
+    "time": "2026-11-30T13:00:00Z",
+    "cause": ["unknown keyword 'balanse' in 'backend'"],
+    "result": "rejected",
+    "error": (
+        "[NOTICE]   (3757) : haproxy version is 3.0.11\n"
+        "[ALERT]    (3757) : unknown keyword 'balanse' in 'backend'\n"
+        "[ALERT]    (3757) : Fatal errors found in configuration."
+    ),
+}
+
+
+def test_a_rejected_file_is_told_by_its_first_alert_and_the_difference_shows_all_that_was_said() -> None:
+    assert headline(REJECTED["error"]) == "unknown keyword 'balanse' in 'backend'"
+    assert headline("no template\nline 3") == "no template"
+    (_, row) = history_table([REJECTED])
+    assert row.endswith("unknown keyword 'balanse' in 'backend'"), "said once, not as cause and error"
+    told = diff_text(REJECTED, "")
+    assert "! [ALERT]    (3757) : Fatal errors found in configuration." in told
+    assert told[-1] == "(the file did not change)"

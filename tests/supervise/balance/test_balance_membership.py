@@ -45,6 +45,13 @@ def test_a_name_that_could_mean_more_than_a_name_is_refused(name: bytes) -> None
     assert only({**record("x"), b"Name": name}).startswith("its name is not")
 
 
+def test_of_two_bad_tags_the_same_one_is_named_whatever_the_order_they_come_in() -> None:
+    bad = record("web-1", 1, "alive", port="1\n2", colour='a"b')
+    turned = {**bad, b"Tags": dict(reversed(bad[b"Tags"].items()))}
+    assert only(bad) == only(turned)
+    assert only(bad).startswith("its tag colour is")
+
+
 @pytest.mark.parametrize(
     "value", ['3000"', "3000\n  server evil 10.0.0.1:80", "30'00", "3000\\", "x" * 4096, "3000\r", "\x1b[2J", "é"]
 )

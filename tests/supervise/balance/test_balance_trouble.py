@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +101,12 @@ def test_damaged_wishes_are_said_and_the_last_good_ones_stay(desk: Desk) -> None
     assert len(desk.events("wishes-failing")) == 1
 
 
+def status(desk: Desk) -> dict[str, Any]:
+    """What `supervise lb` is told."""
+    found: dict[str, Any] = json.loads((desk.folder / "balance" / "status.json").read_text())
+    return found
+
+
 @pytest.mark.parametrize("template", ["{% for %}", "global\n    nonsense {{ servers|length }}\n"])
 def test_a_bad_template_stops_no_change_and_is_taken_up_when_it_is_good_again(desk: Desk, template: str) -> None:
     desk.serve(record("w1", 1))
@@ -112,6 +120,10 @@ def test_a_bad_template_stops_no_change_and_is_taken_up_when_it_is_good_again(de
     assert (desk.folder / "balance" / "rejected" / "000002.cfg").exists()
     assert (desk.folder / "balance" / "rejected" / "000002.txt").read_text().strip() == rejected["error"]
     assert desk.haproxy.reloads == 0
+    assert len(desk.events("configuration-failing")) == 1
+    told = status(desk)["troubles"]["configuration"]
+    assert told.startswith(rejected["error"].partition("\n")[0])
+    assert "supervise lb diff 2" in told
     checks = desk.haproxy.checks
     desk.steps(50)
     assert (desk.haproxy.checks, len(desk.causes())) == (checks, 2)
@@ -119,8 +131,11 @@ def test_a_bad_template_stops_no_change_and_is_taken_up_when_it_is_good_again(de
     assert desk.taking == ["w1", "w2"]
     assert desk.filed == ["w1"]
     assert desk.events("generation")[-1]["result"] == "rejected"
+    assert "configuration" in status(desk)["troubles"], "it stands there until it is good again"
     desk.template(text)
     desk.steps(6)
+    assert len(desk.events("configuration-back")) == 1
+    assert status(desk)["troubles"] == {}
     assert desk.filed == ["w1", "w2"]
     assert desk.events("generation")[-1]["result"] == "applied"
 
