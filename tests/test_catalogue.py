@@ -29,6 +29,12 @@ def test_every_mark_names_a_case_that_is_there() -> None:
     assert {name for name, shown in marks(TREE).items() if shown - numbers()} == set()
 
 
+def test_every_case_has_a_test_or_says_why_not_and_none_that_waits_has_one() -> None:
+    tested = frozenset(number for shown in marks(TREE).values() for number in shown)
+    assert [case.number for case in load() if case.number not in tested and not case.excused] == []
+    assert [case.number for case in load() if case.number in tested and (case.later or case.reason)] == []
+
+
 def test_no_result_is_of_a_test_that_has_gone_or_lost_its_mark() -> None:
     marked = marks(TREE)
     stale = [
