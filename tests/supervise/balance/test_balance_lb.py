@@ -301,7 +301,7 @@ REJECTED = {
 
 
 def test_a_rejected_file_is_told_by_its_first_alert_and_the_difference_shows_all_that_was_said() -> None:
-    assert headline(REJECTED["error"]) == "unknown keyword 'balanse' in 'backend'"
+    assert headline(str(REJECTED["error"])) == "unknown keyword 'balanse' in 'backend'"
     assert headline("no template\nline 3") == "no template"
     (_, row) = history_table([REJECTED])
     assert row.endswith("unknown keyword 'balanse' in 'backend'"), "said once, not as cause and error"
