@@ -48,7 +48,8 @@ class NullCollector:
             end = self._ends.get(target, 0)
             if method == "POST" and body:
                 end += zstandard.frame_content_size(body[:18])
-            self._ends[target] = end
+            if method != "HEAD" or target in self._ends:
+                self._ends[target] = end
             fields = f"Logship-Protocol: 1\r\nStream-Next-Offset: {end:020}\r\nContent-Length: 0"
             connection.sendall(f"HTTP/1.1 {201 if method == 'PUT' else 200} OK\r\n{fields}\r\n\r\n".encode())
 
