@@ -20,6 +20,9 @@ from logship.ship.discover import SpoolSource
 from logship.ship.followed import FileSource
 from logship.wire.fields import Digest
 
+KEPT_BYTES_MAX = 1536 * 1024
+"""A larger body is of bytes that hardly compress: made again sooner than it is worth its memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:
@@ -73,8 +76,10 @@ class Packer:
         return self._packed(source, gone, offset, data) if data else None
 
     def pack_next(self, packed: Packed) -> Packed | None:
-        """As many bytes behind these, or None: they are not all there yet, or cannot be read now."""
+        """As many bytes behind these, or None: they are not all there yet, cannot be read now, or hardly compress."""
         offset = packed.offset + packed.size
+        if len(packed.body) > KEPT_BYTES_MAX:
+            return None
         with contextlib.suppress(OSError):
             data = packed.source.read(offset, packed.size)
             if len(data) == packed.size and _gone(packed.source) == packed.gone:

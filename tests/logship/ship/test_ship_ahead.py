@@ -89,6 +89,14 @@ def test_nothing_is_made_ready_of_what_is_not_all_there(path: Path) -> None:
     assert packer.pack_next(whole) is None, "the file is not what it was"
 
 
+def test_nothing_is_made_ready_of_bytes_that_hardly_compress(path: Path) -> None:
+    path.write_bytes(os.urandom(4 * 1024 * 1024))
+    packer, source = Packer(), followed(path)
+    first = packer.pack(source, 0, 2 * 1024 * 1024)
+    assert first is not None
+    assert packer.pack_next(first) is None
+
+
 def test_only_the_newest_few_are_kept(path: Path) -> None:
     shelf, source = Shelf(2), followed(path)
     second = ready(shelf, source)
