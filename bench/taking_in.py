@@ -112,9 +112,7 @@ def report(options: Options) -> Report:
                 shutil.rmtree(own, ignore_errors=True)
                 os.sync()
             options.say(f"round {number + 1} of {rounds}: {way.name}: {way.found[-1].rate:.0f} MiB/s")
-    title = (
-        f"Taking in: {rounds} rounds, {mib} MiB each way and round, appends of 1 MiB (ship: up to 4), each answered when synced"
-    )
+    title = f"Taking in: {rounds} rounds, {mib} MiB each way, appends of 1 MiB (ship: up to 4), answered when synced"
     limits = f"shippers under {SHIP_MIB_MAX} MiB, the collector under {COLLECT_MIB_MAX} MiB"
     reached = f"every ratio at least {RATIO_MIN}, {limits}; all that was stored is what was sent"
     return Report(title, HEAD, [way.row() for way in found], missed(found), reached)
