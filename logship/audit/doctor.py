@@ -7,7 +7,7 @@ looks for is its own (``lints/``); reading files and the container is ``doctor_f
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from logship.audit.lints import (
@@ -26,7 +26,7 @@ from logship.audit.lints.haproxy_cfg import Haproxy
 from logship.audit.lints.kinds import Kind
 from logship.audit.lints.lint import Conditions, Deed, Finding, Flaw, Lint, Severity, lint
 from logship.audit.lints.logrotate_conf import Logrotate
-from logship.audit.lints.source import Source
+from logship.audit.lints.source import Source, Unreadable
 from logship.audit.lints.supervise_toml import Declaration
 from logship.audit.lints.supervisord_conf import Supervisord
 
@@ -78,6 +78,7 @@ def examine(
     left_out: Collection[str] = (),
 ) -> list[Finding]:
     """All findings in the order of their places; ``left_out`` names lints nobody wants. Raises Unreadable."""
+    conditions = replace(conditions, composed=any(document.kind is Kind.COMPOSE for document in documents))
     findings = [finding for document in documents for finding in _alone(document, conditions)]
     findings += _each(together.LINTS, _files(documents, conditions), conditions)
     if found is not None:
@@ -90,6 +91,22 @@ def examine(
         and not (finding.place.file in sources and sources[finding.place.file].allows(finding.lint, finding.place.line))
     }
     return sorted(kept, key=lambda finding: (finding.place, finding.lint, finding.what))
+
+
+def refuse_stranger(document: Document) -> None:
+    """Raises Unreadable for a document without anything of its kind, of which no lint could say that it is good."""
+    match next(iter(_read(document, Conditions())[0]), None):
+        case Supervisord(sections=sections) | Haproxy(sections=sections) if not sections:
+            cause = "no section of it stands there"
+        case Logrotate(known=False):
+            cause = "neither a block nor a known directive stands there"
+        case Declaration(container=table, programs=[]) if not table:
+            cause = "neither [container] nor a program stands there"
+        case Compose(services=[]):
+            cause = "no service stands there"
+        case _:
+            return
+    raise Unreadable(document.sources[0].place(0), f"it is no file of kind {document.kind.value}: {cause}")
 
 
 def _each(lints: Sequence[Lint[Any]], subject: object, conditions: Conditions) -> list[Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from logship import config
 from logship.audit import doctor_inside
-from logship.audit.doctor import ALL, IDS, Document, examine
+from logship.audit.doctor import ALL, IDS, Document, examine, refuse_stranger
 from logship.audit.doctor_files import document
 from logship.audit.doctor_inside import Machine
 from logship.audit.doctor_output import record, summary, table, text
@@ -93,9 +93,9 @@ def _inside(machine: Machine) -> tuple[list[Document], Container, Conditions]:
         given.outage_seconds,
         given.rate_bytes,
         given.grace_seconds,
-        machine.environment,
-        len(os.sched_getaffinity(0)),
-        doctor_inside.nofile(machine),
+        environment=machine.environment,
+        cpus=len(os.sched_getaffinity(0)),
+        nofile=doctor_inside.nofile(machine),
     )
     return files, doctor_inside.container(machine, files), conditions
 
@@ -104,6 +104,8 @@ def _tell(
     options: argparse.Namespace, files: Sequence[Document], conditions: Conditions, container: Container | None
 ) -> int:
     try:
+        for item in files if container is None else ():
+            refuse_stranger(item)
         findings = examine(files, conditions, container, options.allow)
     except Unreadable as error:
         raise Fault("read", str(error.place), error.cause, "correct it", USAGE) from None

@@ -44,6 +44,13 @@ class Service:
         volumes = self.table.get("volumes", [])
         return [str(item.get("target", "")) for item in volumes if isinstance(item, dict)]
 
+    @property
+    def binds(self) -> list[str]:
+        """The files and folders of the host that are mounted in its containers."""
+        volumes = self.table.get("volumes", [])
+        found = [item for item in volumes if isinstance(item, dict) and item.get("type") == "bind"]
+        return [str(item.get("source", "")) for item in found]
+
 
 @dataclass
 class Compose:

@@ -91,7 +91,7 @@ def pid1(found: Container, _: Conditions) -> Iterator[Flaw]:
 def spool_disk(found: Container, _: Conditions) -> Iterator[Flaw]:
     if found.spool_disk != VOLUME:
         where = {LAYER: "the container's own layer", MEMORY: "memory (tmpfs)"}[found.spool_disk]
-        write = f'volumes: ["SERVICE-spool:{found.spool}"]'
+        write = f'volumes: ["SERVICE-spool:{found.spool.rpartition("/")[0]}"]'  # the folders of all lives
         yield Flaw(Place(found.spool), f"the spool lies on {where}", Deed.ADD, write)
 
 

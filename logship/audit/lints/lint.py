@@ -72,12 +72,14 @@ class Conditions:
     """What lints are told beyond the files. None: not known, and what depends on it is not looked at.
 
     ``rate_bytes``: what one source writes a second. ``grace_seconds``: the engine's stop_grace_period.
+    ``composed``: a compose file is among the files, and says itself how long the engine waits.
     ``environment``: what variables in the files stand for. ``cpus``, ``nofile`` (hard limit): of the container.
     """
 
     outage_seconds: float = 3600.0
     rate_bytes: float | None = None
     grace_seconds: float | None = None
+    composed: bool = False
     environment: Mapping[str, str] | None = None
     cpus: int | None = None
     nofile: int | None = None

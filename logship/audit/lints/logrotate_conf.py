@@ -21,6 +21,12 @@ _OPPOSITES = {
     "create": "nocreate", "olddir": "noolddir", "sharedscripts": "nosharedscripts",
 }  # fmt: skip
 
+_COMMON = frozenset(
+    (*PERIODS, *_OPPOSITES, *_OPPOSITES.values(), "rotate", "include", "dateext", "missingok", "notifempty", "su",
+     "size", "maxsize", "minsize", "maxage", "tabooext")
+)  # fmt: skip
+"""What stands before blocks, or alone in a file that is included."""
+
 
 @dataclass(frozen=True)
 class Directive:
@@ -66,6 +72,11 @@ class Logrotate:
         self._common: list[Directive] = []
         for source in sources:
             self._read(source)
+
+    @property
+    def known(self) -> bool:
+        """Whether anything of logrotate stands in it."""
+        return bool(self.blocks) or any(item.name in _COMMON for item in self._common)
 
     def _read(self, source: Source) -> None:
         common = self._common

@@ -129,7 +129,9 @@ class Supervisord:
         """Read in the order given. Raises Unreadable where supervisord would."""
         self.sections: dict[str, Section] = {}
         self.settings: list[Setting] = []
+        self.names: list[str] = []
         for source in sources:
+            self.names.append(source.name)
             self._read(source)
         common = self.sections.pop("DEFAULT", None)
         if common:
@@ -189,6 +191,21 @@ class Supervisord:
         found = [[program for program in self.programs if program.name in names] for names in named]
         grouped = {name for names in named for name in names}
         return [group for group in found if group] + [[p] for p in self.programs if p.name not in grouped]
+
+    def is_file(self, path: str) -> bool:
+        """Whether a path of the host, from its root, ends as the name does by which this file was given."""
+        return bool(self.names) and f"/{path}".endswith(f"/{self.names[0].removeprefix('./').lstrip('/')}")
+
+    def stop_seconds(self) -> tuple[int, list[Program]]:
+        """How long all stops may take, one group after the other, and the slowest program of each group.
+
+        (0, []) where it does not stay in front: then it is no PID 1, and whoever is decides.
+        """
+        main = self.section("supervisord")
+        if main is None or not truth(main.value("nodaemon")):
+            return 0, []
+        slowest = [max(group, key=lambda program: program.number("stopwaitsecs")) for group in self.groups()]
+        return sum(program.number("stopwaitsecs") for program in slowest), slowest
 
 
 def included(main: Supervisord) -> tuple[Place, list[str]] | None:

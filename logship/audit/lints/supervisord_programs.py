@@ -184,13 +184,11 @@ def listener_buffer(conf: Supervisord, _: Conditions) -> Iterator[Flaw]:
     "lines with it (exit 137).",
 )
 def stop_budget(conf: Supervisord, conditions: Conditions) -> Iterator[Flaw]:
-    main = conf.section("supervisord")
-    if main is None or not truth(main.value("nodaemon")):
-        return
+    if conditions.composed and not conditions.grace_seconds:
+        return  # ``together-grace`` knows it better
     grace = conditions.grace_seconds or DOCKER_GRACE_SECONDS
     whose = "" if conditions.grace_seconds else " (Docker's own, where nobody set another)"
-    longest = [max(group, key=lambda program: program.number("stopwaitsecs")) for group in conf.groups()]
-    needed = sum(program.number("stopwaitsecs") for program in longest)
+    needed, longest = conf.stop_seconds()
     if needed >= grace and longest:
         worst = max(longest, key=lambda program: program.number("stopwaitsecs"))
         others = needed - worst.number("stopwaitsecs")

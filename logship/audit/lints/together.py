@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from logship.audit.lints.compose_json import Compose
+from logship.audit.lints.compose_json import Compose, Service
 from logship.audit.lints.lint import Conditions, Deed, Flaw, Lint, Place, Severity, lint
 from logship.audit.lints.logrotate_conf import Block, Logrotate
 from logship.audit.lints.supervise_toml import Declaration
@@ -85,12 +85,32 @@ def grace(files: Files, _: Conditions) -> Iterator[Flaw]:
         for compose in files.compose:
             for service in compose.services:
                 if service.name == declaration.service and service.grace_seconds <= declaration.stop_seconds:
-                    path = ("services", service.name, "stop_grace_period")
                     what = f"{service.name} is killed after {service.grace_seconds:g} s, and its ordered stop may take "
                     what += f"{declaration.stop_seconds:g} s ({declaration.place('container', 'stop_seconds')})"
-                    deed = Deed.REPLACE if "stop_grace_period" in service.table else Deed.ADD
-                    write = f'"stop_grace_period": "{int(declaration.stop_seconds) + 5}s",'
-                    yield Flaw(compose.place(*path), what, deed, write)
+                    yield _longer(compose, service, declaration.stop_seconds, what)
+    for conf in files.supervisord:
+        needed, slowest = conf.stop_seconds()
+        homes = _homes(conf, files)
+        if slowest and homes and all(service.grace_seconds <= needed for _, service in homes):
+            compose, service = max(homes, key=lambda home: home[1].grace_seconds)
+            others = "" if len(homes) == 1 else " (the others, one of which may run it, not later)"
+            what = f"{service.name} is killed after {service.grace_seconds:g} s{others}, and the stops of "
+            what += f"{len(slowest)} groups may take {needed} s ({slowest[0].section.place.file})"
+            yield _longer(compose, service, needed, what)
+
+
+def _longer(compose: Compose, service: Service, seconds: float, what: str) -> Flaw:
+    deed = Deed.REPLACE if "stop_grace_period" in service.table else Deed.ADD
+    write = f'"stop_grace_period": "{int(seconds) + 5}s",'
+    return Flaw(compose.place("services", service.name, "stop_grace_period"), what, deed, write)
+
+
+def _homes(conf: Supervisord, files: Files) -> list[tuple[Compose, Service]]:
+    """The services that may run a supervisord.conf: those that mount it, else all that have no supervise.toml here."""
+    declared = {declaration.service for declaration in files.declarations}
+    every = [(compose, service) for compose in files.compose for service in compose.services]
+    mounting = [home for home in every if any(conf.is_file(path) for path in home[1].binds)]
+    return mounting or [home for home in every if home[1].name not in declared]
 
 
 LINTS: tuple[Lint[Files], ...] = (two_rotators, no_usr2, grace)

@@ -12,6 +12,7 @@ import pytest
 
 from logship.audit.doctor import ALL
 from logship.audit.doctor_output import table
+from logship.audit.lints.kinds import Kind
 
 TREE = Path(__file__).resolve().parents[3]
 CFG = """\
@@ -136,6 +137,16 @@ def test_what_its_own_program_would_refuse_is_refused_with_its_line(tmp_path: Pa
     result = doctor(str(path))
     assert result.returncode == 2
     assert f"{path}:2" in result.stderr
+
+
+@pytest.mark.parametrize("kind", [kind.value for kind in Kind])
+@pytest.mark.parametrize("content", ["foo bar\n", "", "# nothing but this\n", "{}\n"])
+def test_what_is_none_of_its_kind_is_not_called_good(tmp_path: Path, kind: str, content: str) -> None:
+    path = tmp_path / "file"
+    path.write_text(content)
+    result = doctor("--kind", kind, str(path))
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    assert str(path) in result.stderr
 
 
 def test_where_nothing_runs_it_asks_for_files(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logship.audit.doctor import Document, examine
 from logship.audit.lints import compose, together
 from logship.audit.lints.compose_json import Compose
 from logship.audit.lints.kinds import Kind, kind_of
+from logship.audit.lints.lint import Conditions
 from logship.audit.lints.source import Source, Unreadable
 from tests.logship.audit.doctor_example import Example, check
 
@@ -71,6 +73,33 @@ stdout_logfile_maxbytes=0
 """
 
 
+DB = TOML.replace('"webapp"', '"db"').replace("= 20", "= 9").replace("false", "false\nstop = { seconds = 3 }")
+PLAIN = """\
+[supervisord]
+nodaemon=true
+logfile=/var/log/supervisord.log
+
+[program:web]
+command=/usr/bin/web
+autorestart=true
+startsecs=2
+stopwaitsecs=4
+redirect_stderr=true
+stdout_logfile=/var/log/web.log
+
+[eventlistener:end]
+command=/usr/bin/end
+events=PROCESS_STATE_FATAL
+buffer_size=100
+startsecs=2
+autorestart=true
+stopwaitsecs=1
+stderr_logfile=/var/log/end.log
+stdout_logfile=/var/log/end.out
+"""
+"""A supervisord of its own, whose stops may take 5 s."""
+
+
 def bad(lint: str, old: str, new: str, line: int) -> Example:
     """The good compose file with one thing changed."""
     assert GOOD.count(old) == 1, old
@@ -91,6 +120,8 @@ EXAMPLES = [
     bad("compose-fixed-name", '"stop_grace_period"', '"hostname": "web",\n      "stop_grace_period"', 7),
     bad("compose-fixed-name", '"stop_grace_period"', '"container_name": "web",\n      "stop_grace_period"', 7),
     Example("together-grace", Kind.COMPOSE, GOOD.replace("25s", "20s"), 7, GOOD, also=[(Kind.DECLARATION, TOML)]),
+    Example("together-grace", Kind.COMPOSE, GOOD.replace("25s", "5s"), 7, GOOD,
+            also=[(Kind.SUPERVISORD, PLAIN), (Kind.DECLARATION, DB)]),
     Example("together-two-rotators", Kind.SUPERVISORD, SUPERVISORD.replace("maxbytes=0", "maxbytes=1MB"), 10,
             SUPERVISORD, also=[(Kind.LOGROTATE, ROTATION)]),
     Example("together-two-rotators", Kind.SUPERVISORD, SUPERVISORD.replace("stdout_logfile_maxbytes=0\n", ""), 9,
@@ -103,6 +134,43 @@ EXAMPLES = [
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_the_trap_is_found_where_it_is_and_what_is_told_mends_it(example: Example) -> None:
     check(example)
+
+
+def graces(conf: str, *services: tuple[str, str], mounted: str = "", name: str = "file", **known: float) -> list[str]:
+    """The lints that find something about time in a supervisord.conf beside a compose file of these services."""
+    mount = [{"type": "bind", "source": f"/srv/{name}", "target": "/etc/supervisor/supervisord.conf"}]
+    tables = {
+        service: {"stop_grace_period": grace, "logging": {"driver": "local"}, "volumes": mount * (service == mounted)}
+        for service, grace in services
+    }
+    documents = [
+        Document(Kind.SUPERVISORD, (Source(name, conf),)),
+        Document(Kind.COMPOSE, (Source("compose.json", json.dumps({"services": tables}, indent=2)),)),
+    ]
+    found = examine(documents, Conditions(**known))  # type: ignore[arg-type]  # grace_seconds alone
+    return [item.lint for item in found if "grace" in item.what or "stops" in item.what]
+
+
+SLOW = PLAIN.replace("stopwaitsecs=4", "stopwaitsecs=30")
+"""Its stops may take 31 s."""
+
+
+def test_the_compose_file_says_how_long_the_engine_waits_for_a_plain_supervisord() -> None:
+    assert graces(SLOW, ("web", "1m0s")) == []
+    assert graces(SLOW, ("web", "31s")) == ["together-grace"]
+    assert graces(PLAIN, ("web", "2s")) == ["together-grace"]
+    assert graces(SLOW, ("web", "1m0s"), grace_seconds=20) == ["supervisord-stop-budget"]
+    assert graces(SLOW.replace("nodaemon=true\n", ""), ("web", "2s")) == []
+
+
+def test_of_several_services_the_one_that_mounts_the_file_runs_it() -> None:
+    assert graces(SLOW, ("web", "2s"), ("db", "1m0s"), mounted="db", name="conf/s.conf") == []
+    assert graces(SLOW, ("web", "2s"), ("db", "1m0s"), mounted="web", name="conf/s.conf") == ["together-grace"]
+
+
+def test_where_nothing_says_which_service_runs_it_only_what_holds_for_each_is_said() -> None:
+    assert graces(SLOW, ("web", "2s"), ("db", "1m0s")) == []
+    assert graces(SLOW, ("web", "2s"), ("db", "20s")) == ["together-grace"]
 
 
 def test_every_lint_has_an_example() -> None:

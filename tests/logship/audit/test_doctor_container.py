@@ -59,6 +59,12 @@ def test_the_trap_is_found(lint: str, found: Container, place: str, conditions: 
     assert [(item.lint, item.place.file) for item in examine([], conditions, found)] == [(lint, place)]
 
 
+def test_a_volume_goes_where_the_folders_of_all_lives_are() -> None:
+    found = replace(GOOD, spool="/var/spool/logship/20261130T120000Z-01234567", spool_disk="layer")
+    (finding,) = examine([], KNOWN, found)
+    assert finding.write == 'volumes: ["SERVICE-spool:/var/spool/logship"]'
+
+
 def test_a_good_container_passes() -> None:
     assert examine([], KNOWN, GOOD) == []
 
