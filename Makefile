@@ -58,7 +58,7 @@ bench-ship: ## how fast logs are delivered, beside a plain copy, rsyslog and sys
 bench-capture: ## what logging through spool and ship costs HAProxy, beside logging to a file (ARGS="--quick")
 	@$(UP) images
 	@$(UP) tools
-	@.venv/bin/python -m bench.capture $(ARGS)
+	@LOGSHIP_IMAGES=$(or $(LOGSHIP_IMAGES),$(PROJECT),logship) .venv/bin/python -m bench.capture $(ARGS)
 
 torture: ## spool, ship and collect in simulated worlds where everything goes wrong (SEEDS=20000 SEED=17 MUTATION="no digest check")
 	@$(UP) tools

@@ -23,6 +23,9 @@ SILENCE_SECONDS = 60.0
 """The viewer says something each 15 s; longer silence is a lost connection."""
 RECORD_BYTES_MAX = 16 * 1024 * 1024
 
+MISTAKES = (400, 404, 414)
+"""What a viewer answers to a question that has no answer."""
+
 Record = dict[str, Any]
 
 
@@ -82,7 +85,7 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 raise Lost(_cause(error)) from None
             if answer.status != 200:
-                raise self._refusal(answer.status, answer.read(65_536))
+                raise self._refusal(path, answer.status, answer.read(65_536))
             yield from self._lines(answer)
         finally:
             connection.close()
@@ -119,7 +122,7 @@ class Client:
                 raise Lost("the answer was cut off")
             yield json.loads(line) if line != b"\n" else None
 
-    def _refusal(self, status: int, body: bytes) -> Exception:
+    def _refusal(self, path: str, status: int, body: bytes) -> Exception:
         try:
             said = json.loads(body)
             code, text = str(said["error"]), str(said["text"])
@@ -131,7 +134,9 @@ class Client:
             return _Reading(text)
         if status == 503:
             return Fault("read from the viewer at", self.url, text, "", UNREACHABLE)
-        return Fault("ask the viewer at", self.url, text, "", USAGE if status in (400, 404, 414) else 1)
+        if code and status in MISTAKES:  # the viewer is there, and understood what it refuses
+            return Fault("read", path.rpartition("/")[2], text, f"asked was the viewer at {self.url}", USAGE)
+        return Fault("ask the viewer at", self.url, text, "", USAGE if status in MISTAKES else 1)
 
 
 def _cause(error: Exception) -> str:

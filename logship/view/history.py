@@ -18,7 +18,7 @@ from logship.view.journal_reader import Damage, Journal, Picture
 from logship.view.losses import apart, concerns, not_given
 from logship.view.merge import merged
 from logship.view.moment import DAY_MS
-from logship.view.newest import Newest
+from logship.view.newest import Newest, from_first_line
 from logship.view.segments import Gone
 from logship.view.select import Wanted
 from logship.view.sought import Sought, keeper, streams_of
@@ -77,7 +77,7 @@ class History:
             self._stream(sought, stream, wanted, bounds)
             for stream in sorted(sought.streams, key=lambda stream: stream.path)
         ]
-        yield from merged([*sources, others])
+        yield from from_first_line(merged([*sources, others]))
 
     def _stream(self, sought: Sought, stream: StreamState, wanted: Wanted, bounds: Bounds) -> Iterator[Item]:
         segments = self.journal.segments()

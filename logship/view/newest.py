@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 
-from logship.view.items import Hidden, Item, TimedLine
+from logship.view.items import START, Hidden, Item, Mark, TimedLine
 from logship.view.merge import merged
 
 HELD_MAX = 20_000
@@ -91,7 +91,7 @@ def _by_stream(items: list[Item]) -> dict[str, list[list[Item]]]:
 
 
 def _last(items: Iterable[Item], count: int) -> list[Item]:
-    """The last ``count`` lines and the marks from the first of them on; all marks when there are fewer lines."""
+    """The last ``count`` lines and the marks from the first of them on; when there are fewer, all marks but starts."""
     found = list(items)
     if count <= 0:
         return []
@@ -100,4 +100,23 @@ def _last(items: Iterable[Item], count: int) -> list[Item]:
             count -= 1
             if count == 0:
                 return found[at:]
-    return found
+    return [item for item in from_first_line(found) if item is not None]
+
+
+def from_first_line(items: Iterable[Item | None]) -> Iterator[Item | None]:
+    """All of it but the starts of programs before the first line: of a search that finds nothing they would be all.
+
+    A start from which the first line itself goes on stays before it.
+    """
+    latest: dict[str, Mark] = {}
+    began = False
+    for item in items:
+        if not began and isinstance(item, Mark) and item.what == START:
+            latest[item.stream] = item
+            continue
+        if not began and isinstance(item, TimedLine):
+            began = True
+            start = latest.get(item.stream)
+            if start is not None and start.offset == item.line.offset:
+                yield start
+        yield item

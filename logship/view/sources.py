@@ -165,10 +165,12 @@ def losses_of(picture: Picture) -> dict[str | None, Sum]:
 
 
 def _spoke(picture: Picture) -> Callable[[Identity], int | None]:
-    """Says when a shipper's own lines came last, by place."""
+    """Says when a shipper's own lines came last, by place; of a followed file, whose place is its host, by that."""
     latest: dict[str, int] = {}
     for stream in picture.streams.values():
         identity = picture.identities[stream.path]
         if identity.program == SHIP and stream.last_append_ms is not None:
-            latest[identity.place] = max(latest.get(identity.place, 0), stream.last_append_ms)
+            host = stream.source.fields().get("host") if stream.source else None
+            for place in {identity.place, f"{identity.service}/{host}"}:
+                latest[place] = max(latest.get(place, 0), stream.last_append_ms)
     return lambda identity: latest.get(identity.place)

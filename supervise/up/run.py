@@ -9,7 +9,7 @@ from logship.errors import Fault
 from supervise.up import base, daemon, facts, packages, ports, venv
 from supervise.up.plan import WORK, base_image, lines_of, standing, steps_of
 from supervise.up.progress import Container, addresses, changes, counted, hopeless, is_complete, not_good
-from supervise.up.request import Request
+from supervise.up.request import PORTS, Request
 from supervise.up.shell import Shell
 from supervise.up.stack import TARGETS, Stack
 from supervise.up.values import Action, Facts, Step
@@ -125,12 +125,23 @@ def up(machine: Machine) -> int:
     say("")
     for line in stack.disk().lines():
         say(line)
-    prefix = "" if request.project == "logship" else f"SUPERVISE_PROJECT={request.project} "
     say("next:")
-    say(f"  {prefix}.venv/bin/supervise ps")
-    say(f"  {typed(request, f'make scale NODES={request.nodes + 3}')}")
-    say(f"  {typed(request, 'make down')}")
+    for line in next_steps(request):
+        say(f"  {line}")
     return 0
+
+
+def next_steps(request: Request) -> list[str]:
+    """What to type after ``make up``, so that it means this stack and no other one of this machine."""
+    project = "" if request.project == "logship" else f"SUPERVISE_PROJECT={request.project} "
+    port = request.ports["VIEWER_PORT"]
+    viewer = "" if port == PORTS["VIEWER_PORT"] else f"LOGSHIP_URL=http://127.0.0.1:{port} "
+    return [
+        f"{project}.venv/bin/supervise ps",
+        f"{viewer}.venv/bin/logship logs -f",
+        typed(request, f"make scale NODES={request.nodes + 3}"),
+        typed(request, "make down"),
+    ]
 
 
 def typed(request: Request, command: str) -> str:

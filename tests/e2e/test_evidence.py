@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervise.evidence.browser import find
+from supervise.evidence.collect import SPREAD_REQUESTS
 from supervise.evidence.folder import Folder
 from supervise.evidence.tasks import missing, wanted
 from tests.e2e.stack import Stack, docker, eventually
@@ -43,6 +46,10 @@ def test_every_deliverable_of_the_lab_is_collected_and_the_stack_is_as_before(st
     assert stack.serving(before)
     eventually("every container is healthy", stack.healthy)
 
+    sent = json.loads(folder.read("logs/task 0/requests.json") or b"{}")["requests"]
+    assert sent >= SPREAD_REQUESTS
+    assert requests_in((folder.read("logs/task 0/stats.csv") or b"").decode()) >= sent, "the report shows what they did"
+
     # What the walk saw, not just that it saw something.
     by_name = {step["name"]: step for step in record["steps"]}
     assert len(by_name["up"]["nodes"]) == 4
@@ -59,6 +66,12 @@ def test_every_deliverable_of_the_lab_is_collected_and_the_stack_is_as_before(st
         docker("ps", "-q", "--filter", "status=exited", "--filter", f"label=com.docker.compose.project={stack.project}")
         == ""
     )
+
+
+def requests_in(statistics: str) -> int:
+    """How many requests the frontend has had, by HAProxy's CSV statistics."""
+    rows = csv.DictReader(io.StringIO(statistics.removeprefix("# ")))
+    return sum(int(row["req_tot"]) for row in rows if (row["pxname"], row["svname"]) == ("http", "FRONTEND"))
 
 
 def keep(folder: Path) -> None:

@@ -69,6 +69,7 @@ def test_a_fleet_comes_up_grows_and_goes_without_a_trace(typed: Typed) -> None:
     assert f"http://127.0.0.1:{typed.stack.ports['STATS_PORT']}" in text
     assert re.search(r"^images: \S+/base:local \d+ MB, .*webapp:local \d+ MB$", text, re.MULTILINE), text
     assert f"make scale NODES=5 PROJECT={typed.stack.project}" in text
+    assert f"LOGSHIP_URL=http://127.0.0.1:{typed.stack.ports['VIEWER_PORT']} .venv/bin/logship logs -f" in text
     with urlopen(f"http://127.0.0.1:{typed.stack.ports['HTTP_PORT']}/", timeout=5) as answer:
         assert answer.status == 200
     first = typed.left()

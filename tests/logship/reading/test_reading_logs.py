@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from logship.values import Loss
+from supervise.init import events
 from tests.logship.view.shelf import Shelf
 from tests.logship.view.viewing import PATIENCE_SECONDS, TREE, Viewer, environment, eventually
 
@@ -101,6 +102,22 @@ def test_the_last_lines_are_counted_after_the_filters(shelf: Shelf, viewer: View
     assert logs(viewer, "--query=-hit src:web/*", "-g", "5$", "-n", "2", "-o", "raw").stdout == b"miss 85\nmiss 95\n"
     assert logs(viewer, "-q", "kind:haproxy", "-n", "all").stdout == b""
     assert logs(viewer, "-n", "0").stdout == b""
+
+
+def test_starts_before_the_first_line_shown_are_not_told(shelf: Shelf, viewer: Viewer) -> None:
+    for number in range(5):
+        begin = 7 * number
+        shelf.append("web/1/app/i", b"life %d\n" % number, starts=((begin, f"2026-11-23T20:0{number}:00Z"),))
+        shelf.append("web/1/supervise/i", events.line(shelf.now_ms / 1000, "snapshot", {"v": 1}))
+        shelf.now_ms += 60_000
+    shelf.lose(Loss("x", "web/1/app/i", 0, 99, reason="over budget"))
+    assert logs(viewer, "-g", "no such thing", "-n", "50").stderr.count(b"was started") == 0
+    assert b"99 bytes are lost" in logs(viewer, "-g", "no such thing", "-n", "50").stderr
+    assert logs(viewer, "-g", "life 3", "-n", "50", "web:app").stderr.count(b"was started") == 2
+    assert logs(viewer, "-g", "life 3", "-n", "all", "web:app").stderr.count(b"was started") == 2
+    assert logs(viewer, "-n", "50", "web:app").stderr.count(b"was started") == 5
+    nothing = logs(viewer, "-n", "0")
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, b"", b"")
 
 
 def test_json_is_a_record_a_line(shelf: Shelf, viewer: Viewer) -> None:
@@ -204,6 +221,16 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert (found.returncode, found.stdout) == (status, b"")
     assert said in found.stderr.decode()
     assert "Traceback" not in found.stderr.decode()
+
+
+@pytest.mark.parametrize("command", ["logs", "losses", "sources"])
+def test_a_target_that_means_nothing_does_not_sound_like_a_viewer_that_is_not_there(
+    shelf: Shelf, viewer: Viewer, command: str
+) -> None:
+    shelf.append("web/1/app/i", b"x\n")
+    said = logs(viewer, "nosuch", command=command).stderr.decode()
+    assert f"cannot read {command}: no stream is meant by nosuch; there is: web" in said
+    assert f"hint: asked was the viewer at {viewer.url}" in said
 
 
 def test_a_reader_of_the_pipe_may_go_away(shelf: Shelf, viewer: Viewer) -> None:

@@ -165,6 +165,21 @@ def test_no_lag_is_made_up(shelf: Shelf) -> None:
     assert (done["lag_bytes"], done["survives_seconds"], done["unknown"].keys() & {"lag_bytes"}) == (0, None, set())
 
 
+def test_of_a_followed_file_the_shipper_of_its_host_is_meant(shelf: Shelf) -> None:
+    file = "web/3f2a9c51d0e4/file/20261123T201501Z-0123456789ab"
+    other = "web/aaaaaaaaaaaa/file/20261123T201501Z-0123456789ab"
+    ship = f"web/1/ship/{INCARNATION}"
+    shelf.append(file, b"x\n")
+    shelf.append(other, b"x\n")
+    shelf.create(ship, json.dumps({"host": "3f2a9c51d0e4", "service": "web", "program": "ship"}))
+    shelf.append(ship, b"x\n")
+    found = records(shelf)
+    assert found[file]["unknown"]["lag_bytes"] == "its shipper has not told of it yet"
+    assert found[other]["unknown"]["lag_bytes"] == "its shipper's own lines do not come here"
+    found = records(shelf, now_ms=shelf.now_ms + REPORT_MS + 1)
+    assert found[file]["unknown"]["lag_bytes"].startswith("its shipper was heard of last at ")
+
+
 def test_a_report_is_believed_for_two_and_a_half_turns_of_the_shipper(shelf: Shelf) -> None:
     assert REPORT_MS == 2.5 * SNAPSHOT_SECONDS * 1000
     shelf.append(APP, b"x\n")

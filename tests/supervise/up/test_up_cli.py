@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from supervise.up.cli import COMMANDS
-from supervise.up.request import NEEDS, VARIABLES
+from supervise.up.request import NEEDS, VARIABLES, request_of
+from supervise.up.run import next_steps
 from supervise.up.stages import STAGES
 
 TREE = Path(__file__).resolve().parent.parent.parent.parent
@@ -154,3 +155,29 @@ def test_make_offers_every_command_with_a_line_of_help_and_names_only_known_vari
 def test_the_install_document_names_every_variable() -> None:
     text = (TREE / "docs" / "install.md").read_text(encoding="utf-8")
     assert [name for name in sorted(VARIABLES) if f"`{name}`" not in text] == []
+
+
+def test_what_comes_next_is_typed_for_this_stack_alone() -> None:
+    assert next_steps(request_of("up", {})) == [
+        ".venv/bin/supervise ps",
+        ".venv/bin/logship logs -f",
+        "make scale NODES=5",
+        "make down",
+    ]
+    assert next_steps(request_of("up", {"PROJECT": "other", "VIEWER_PORT": "18080", "NODES": "1"})) == [
+        "SUPERVISE_PROJECT=other .venv/bin/supervise ps",
+        "LOGSHIP_URL=http://127.0.0.1:18080 .venv/bin/logship logs -f",
+        "make scale NODES=4 PROJECT=other",
+        "make down PROJECT=other",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "images"),
+    [([], "logship"), (["PROJECT=x"], "x"), (["LOGSHIP_IMAGES=y"], "y"), (["PROJECT=x", "LOGSHIP_IMAGES=y"], "y")],
+)
+def test_a_benchmark_measures_the_images_that_it_had_built(variables: list[str], images: str) -> None:
+    environment = {"PATH": os.environ["PATH"]}
+    words = ["make", "-n", "bench-capture", *variables]
+    said = subprocess.run(words, cwd=TREE, env=environment, capture_output=True, text=True, check=True).stdout
+    assert f"LOGSHIP_IMAGES={images} .venv/bin/python -m bench.capture" in said
