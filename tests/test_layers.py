@@ -37,9 +37,9 @@ CORES = {
         "retention", "sse", "state", "stream",
     ],
     "logship/ship": [
-        "adoption", "backoff", "chain", "checkpoint", "dialect", "held", "http1", "identity", "lag", "outcome", "plain",
-        "plain_standing", "plain_states", "plain_steps", "schedule", "sender", "states", "standing", "steps", "stream",
-        "tailer",
+        "adoption", "backoff", "chain", "checkpoint", "dialect", "held", "http1", "identity", "lag", "missing",
+        "outcome", "plain", "plain_standing", "plain_states", "plain_steps", "resting", "schedule", "sender", "states",
+        "standing", "steps", "stream", "tailer",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": ["columns", "explain", "losses", "output", "sources"],

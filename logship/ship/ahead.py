@@ -18,17 +18,22 @@ from dataclasses import dataclass
 from logship import zstd
 from logship.ship.discover import SpoolSource
 from logship.ship.followed import FileSource
+from logship.ship.vanished import VanishedFile
 from logship.wire.fields import Digest
 
+<<<<<<< HEAD
 KEPT_BYTES_MAX = 1536 * 1024
 """A larger body is of bytes that hardly compress: made again sooner than it is worth its memory."""
+=======
+AnySource = SpoolSource | FileSource | VanishedFile
+>>>>>>> c6bf63c (Ten thousand followed files with the descriptors of a thousand; what was compressed before it was read is read from there; a file that is gone is told)
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
     """``size`` bytes of ``source`` from ``offset`` on as a body; ``gone`` tells which content of it they are of."""
 
-    source: SpoolSource | FileSource
+    source: AnySource
     gone: int
     offset: int
     size: int
@@ -52,7 +57,7 @@ class Shelf:
             while len(self._pieces) > self._pieces_max:
                 del self._pieces[next(iter(self._pieces))]
 
-    def take(self, key: Hashable, source: SpoolSource | FileSource, offset: int, size: int) -> Packed | None:
+    def take(self, key: Hashable, source: AnySource, offset: int, size: int) -> Packed | None:
         """What is kept for ``key`` if it is exactly this; kept no longer in any case. Raises OSError as ``read``."""
         with self._lock:
             packed = self._pieces.pop(key, None)
@@ -69,7 +74,7 @@ class Packer:
     def __init__(self) -> None:
         self._encoder = zstd.Encoder()
 
-    def pack(self, source: SpoolSource | FileSource, offset: int, size: int) -> Packed | None:
+    def pack(self, source: AnySource, offset: int, size: int) -> Packed | None:
         """At most ``size`` bytes; None when none can be read. Raises OSError."""
         gone = _gone(source)
         data = source.read(offset, size)
@@ -86,11 +91,11 @@ class Packer:
                 return self._packed(packed.source, packed.gone, offset, data)
         return None
 
-    def _packed(self, source: SpoolSource | FileSource, gone: int, offset: int, data: bytes) -> Packed:
+    def _packed(self, source: AnySource, gone: int, offset: int, data: bytes) -> Packed:
         body = self._encoder.encode(data)
         return Packed(source, gone, offset, len(data), body, Digest("sha-256", hashlib.sha256(body).digest()))
 
 
-def _gone(source: SpoolSource | FileSource) -> int:
+def _gone(source: AnySource) -> int:
     """Bytes of former contents of a file, which tell its contents apart; a spool has one content."""
     return source.gone if isinstance(source, FileSource) else 0

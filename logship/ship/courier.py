@@ -13,11 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
-from logship.ship.ahead import Packer, Shelf
+from logship.ship.ahead import AnySource, Packer, Shelf
 from logship.ship.book import Book
 from logship.ship.chain import Link, parse_list
-from logship.ship.discover import SpoolSource
-from logship.ship.followed import FileSource
 from logship.ship.http1 import Reply
 from logship.ship.http_sink import Place, Sink, Unanswered
 from logship.ship.identity import PROGRAM, Known, parse_files
@@ -37,7 +35,7 @@ class Job:
 
     key: tuple[str, str]
     request: Request | ListFiles | PlainRequest | RecallFiles
-    source: SpoolSource | FileSource | None
+    source: AnySource | None
     seconds: float
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import socket
 
-from logship.ship.identity import Evidence
 
-
-def lock(evidence: Evidence) -> socket.socket | None:
+def lock(device: int, inode: int, birth: int | None) -> socket.socket | None:
     """Held until it is closed; None while somebody else has it. Raises OSError (no descriptor left)."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:
-        made.bind(f"\0logship/{evidence.device}-{evidence.inode}-{evidence.birth or 0}")
+        made.bind(f"\0logship/{device}-{inode}-{birth or 0}")
     except OSError:
         made.close()
         return None

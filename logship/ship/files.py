@@ -3,38 +3,47 @@
 A file that nobody knows yet waits until the collector has said which files of this host it knows. Files of one family
 (``x.log`` and what rotation made of it) are sent one after the other, the oldest first.
 
-A rotated file that is younger than the one that is written to is a copy (copytruncate). What it holds was shipped from
-the original, so it is left alone, until the original is found emptied: then the copy that holds what is stored goes on
-with the original's stream, and copies younger than that one, which nobody has read, are files of their own.
+So many are open at a time as the limit of descriptors allows. Of those all of which is stored, the ones quiet for
+longest are let go of; files that wait are opened in the order in which they came.
 
-Left to others: patterns (``globs``), evidence (``identity``), one file (``followed``), its streams (``sender``).
+Left to others: patterns (``globs``), evidence (``identity``), which of a family is what (``families``), files that are
+let go of (``resting``), one file (``followed``), its streams (``sender``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from logship.ship.chain import Origin
-from logship.ship.copies import Found, Key, begins_with, copies_of, match, nowhere, younger
-from logship.ship.filelock import lock
-from logship.ship.followed import FileSource, NoFile, open_file
+from logship.ship.copies import Found, Key, match, nowhere
+from logship.ship.families import Families, is_stored, release, source_of
+from logship.ship.followed import FileSource
 from logship.ship.globs import Globs, Place
 from logship.ship.held import Held
-from logship.ship.identity import PROGRAM, Evidence, Known, candidate, new_id
+from logship.ship.identity import PROGRAM, Evidence, Known
+from logship.ship.missing import MISSED_SECONDS, Missing
+from logship.ship.opening import Opener
+from logship.ship.resting import Rest
+from logship.ship.room import files_max
+from logship.ship.sender import Sender
 from logship.ship.sources import Lane, Sources
 from logship.ship.states import Prove
+from logship.ship.vanished import VanishedFile
 from logship.spool.layout import stamp
 
 BUSY_SECONDS = 0.2
 IDLE_SECONDS = 1.0
+LOOK_SHARE = 10
+"""Looking for files takes one part in so many of a processor at most: ten thousand are looked at every 1 to 2 s."""
 LIST_AGAIN_SECONDS = 1.0
-FILES_MAX = 1000
-"""So many files are followed, or wait to be; the others when one of these is over."""
+QUIET_SECONDS = 10.0
+"""A file is not let go of before it was quiet for so long, where there is room."""
+QUIET_MAX = 100
+"""So many quiet files stay open all the same."""
 KEY = ("", PROGRAM)
 """Of the job that asks for the list: no lane has it."""
 
@@ -43,36 +52,44 @@ class Files:
     """All followed files. ``forget`` is told of lanes that are over."""
 
     def __init__(
-        self, patterns: Sequence[str], service: str, host: str, sources: Sources, forget: Callable[[Lane], None]
+        self,
+        patterns: Sequence[str],
+        service: str,
+        host: str,
+        sources: Sources,
+        forget: Callable[[Lane], None],
+        once: bool = False,
     ) -> None:
         self.service = service
         self.host = host
         self.listing = False  # the list is asked for
         self._sources = sources
         self._forget = forget
-        self._lanes: dict[Key, Lane] = {}
-        self._families: dict[Lane, str] = {}
-        self._found: dict[Key, Found] = {}
-        self._done: dict[Key, tuple[int, int]] = {}  # files that are over: size and time of change then
-        self._locks: dict[Key, socket.socket] = {}
-        self._own = _own_output()
+        self._families = Families(host)
+        self._resting = self._families.resting
+        self._asking: dict[Key, Place] = {}  # they are to be opened when there is room, the first one first
+        self._opener = Opener(sources.once)
+        self._files_max = files_max() if patterns else 0
         self.patterns: tuple[str, ...] = ()
         self._globs: Globs | None = None
         self._left = False  # patterns were taken away, and nobody looked since
         self.follow(patterns)
         self._look_at = 0.0
         self._list_at = 0.0
+        self._missing = Missing(0.0 if once else MISSED_SECONDS)
+        self._gone: set[Evidence] = set()  # of files that were found gone
         self._looked = False
 
     def follow(self, patterns: Sequence[str]) -> None:
         """These are the patterns from now on. What a file that none of them names has now is still shipped."""
         self.patterns = tuple(dict.fromkeys(patterns))
         self._globs = Globs(self.patterns, self._sources.once) if self.patterns or self._globs else None
+        self._files_max = self._files_max or (files_max() if patterns else 0)
         self._left, self._look_at = True, 0.0
 
     def wants_list(self, now: float) -> bool:
         """Whether there are files of which nobody knows whether they have streams."""
-        return not self.listing and now >= self._list_at and self._waiting
+        return not self.listing and now >= self._list_at and self._in_question
 
     def not_listed(self, now: float) -> None:
         """The list did not come."""
@@ -83,98 +100,89 @@ class Files:
         """Whether there are files that were not looked at, or have no stream yet."""
         if self._globs is None:
             return False
-        return not self._looked or self._waiting or any(lane.goal is None for lane in self._lanes.values())
+        ungoaled = any(lane.folder is None and lane.goal is None for lane in self._sources.lanes.values())
+        return not self._looked or bool(self._asking) or self._in_question or ungoaled
 
     @property
-    def _waiting(self) -> bool:
-        return any(not found.copy for found in self._found.values())
+    def _in_question(self) -> bool:
+        if self._globs is None:
+            return False
+        doubted = bool(self._resting) and self._resting.doubted
+        return doubted or self._missing.in_question or any(not found.copy for found in self._families.found.values())
 
     def look(self, now: float, busy: bool) -> None:
         """Find files. ``busy``: something grew lately."""
         if self._globs is None:
             return
-        for lane in self._lanes.values():
-            _source(lane).now = now
+        for lane in self._families.lanes.values():
+            source_of(lane).now = now
         if now < self._look_at:
+            if self._asking:
+                self._rest(now)
+                self._open_asking({})
             return
-        self._look_at = now + (BUSY_SECONDS if busy else IDLE_SECONDS)
+        begun = time.thread_time()
         self._clear()
+        self._rest(now)
         self._scan()
+        self._missing.look(now)
+        took = time.thread_time() - begun
+        self._look_at = now + max(BUSY_SECONDS if busy or self._asking else IDLE_SECONDS, LOOK_SHARE * took)
         self._looked = True
 
     def listed(self, known: Mapping[str, Known], now_ns: int) -> None:
         """The collector knows these files of this host."""
-        waiting = {key: found for key, found in self._found.items() if not found.copy}
-        taken = {lane.sender.origin.incarnation for lane in self._lanes.values()}
-        fitting: dict[Key, Known] = {}
-        for key, found in waiting.items():
-            fits = candidate(found.file.evidence, known, taken)
-            if fits is not None:
-                taken.add(fits.id)
-                if fits.begun or not self._has_younger(found):
-                    fitting[key] = fits
-        originals = {
-            self._families[lane]: _source(lane).evidence for lane in self._lanes.values() if self._is_live(lane)
-        }
-        unknown: dict[str, Found] = {}  # originals of which nothing is stored
-        for key, found in waiting.items():
-            if not found.place.rotated and key in fitting:
-                originals[found.place.family] = found.file.evidence
-            elif not found.place.rotated:
-                unknown[found.place.family] = found
-        for key, found in waiting.items():
-            fits = fitting.get(key)
-            if fits is None and self._is_copy(found, originals, unknown):
-                found.copy = True
-                continue
-            if fits is None:
-                name = new_id(self.host, found.file.evidence, now_ns, {*taken, *known}, self._has_younger(found))
-                taken.add(name)
-                fits = Known(name, found.file.evidence)
-            del self._found[key]
-            self._follow(key, found, fits)
+        self._resting.listed(known)
+        for key, fits in self._families.assign(known, now_ns).items():
+            self._follow(key, self._families.found.pop(key), fits)
+        assert self._globs is not None
+        certain = known if self._sources.speaks is Sender else {}  # checkpoints of files that are gone stay
+        for gone in self._missing.listed(certain, [*self._families.evidence(), *self._gone], self._globs.family_of):
+            self._gone.add(gone.evidence)
+            packed = self._globs.packed(self._globs.family_of(gone.path) or gone.path)
+            source = VanishedFile(gone.path, gone.stored, packed)
+            self._add(Lane(source, Sender(self._origin(gone.id, gone.path, gone.evidence))), gone)
 
     def proves(self, lane: Lane, command: Prove) -> tuple[bool | None, Held | None]:
         """Whether the file of ``lane`` has the bytes that are stored, or a copy that was made before it was emptied.
 
         And what it holds now, where that is not what the sender knows.
         """
-        source, gone = _source(lane), lane.sender.gone
+        if isinstance(lane.source, VanishedFile):
+            found, held = lane.source.proves(command)
+            lane.goal = held.end if held else 0
+            return found, held
+        source, gone = source_of(lane), lane.sender.gone
         if source.gone == gone and command.digest is not None:
             same = source.has_digest(command.span, command.digest)
             if same is not False:
-                self._settle(self._families[lane])
+                self._families.settle(lane)
                 return same, None
         self._scan()
-        copies = copies_of(source.evidence, self._families[lane], self._found)
+        copies = self._families.copies(lane)
         files, formers = [found.file for _, found in copies], source.formers(gone)
         matched = match(command, formers, files)
         if matched is not None:
-            self._release(copies[: matched.place])
-            return True, self._go_on_with(lane, *copies[matched.place], matched.lost)
-        self._release(copies)
+            release(copies[: matched.place])
+            return True, self._families.go_on_with(lane, *copies[matched.place], matched.lost)
+        release(copies)
         source.found_again(sum(former.size for former in formers) - nowhere(formers, files))
         return False, source.look()
 
     def doubt(self) -> None:
         """The collector may not know any more what it was known to have."""
-        self._done.clear()
+        self._resting.doubted = True
 
     def turns(self, lanes: Sequence[Lane]) -> list[Lane]:
-        """Those of ``lanes`` whose turn it may be: of each family the oldest that is not through."""
-        if not self._lanes:
-            return list(lanes)
-        first: dict[str, Lane] = {}
-        for lane in sorted(self._lanes.values(), key=lambda lane: lane.sender.origin.incarnation):
-            if not lane.sender.settled and not lane.sender.parked:
-                first.setdefault(self._families[lane], lane)
-        return [lane for lane in lanes if lane not in self._families or first.get(self._families[lane]) is lane]
+        """Those of ``lanes`` whose turn it may be."""
+        return self._families.turns(lanes)
 
     # what there is
 
     def _scan(self) -> None:
         assert self._globs is not None
         seen: dict[Key, Place] = {}
+        asking: dict[Key, Place] = {}
         for place in self._globs.look():
             try:
                 facts = os.stat(place.path)  # noqa: PTH116  # text paths, many, several times a second
@@ -187,156 +195,125 @@ class Files:
             if key not in seen or (seen[key].rotated and not place.rotated):
                 seen[key] = place
             if self._is_new(key, facts, place):
-                self._open(place)
+                asking[key] = place
+        self._asking = {key: asking[key] for key in self._asking if key in asking}
+        self._open_asking(asking)
+        self._named(seen)
+
+    def _open_asking(self, more: Mapping[Key, Place]) -> None:
+        """Open those that ask for it, as far as there is room."""
+        asking, self._asking = {**self._asking, **more}, {}
+        for key, place in asking.items():
+            self._open(key, place)
+
+    def _named(self, seen: Mapping[Key, Place]) -> None:
+        """Where the files are now."""
         live = {place.family for place in seen.values() if not place.rotated}
-        for key, lane in self._lanes.items():
-            source, at = _source(lane), seen.get(key)
+        for key, lane in self._families.lanes.items():
+            source, at = source_of(lane), seen.get(key)
             if at is not None:
-                source.path, self._families[lane] = at.path, at.family
+                source.path, self._families.of[lane] = at.path, at.family
                 source.left = False
             elif self._left and _is_at(source.path, key):
                 source.left = True
             source.named = at is not None and (not at.rotated or at.family not in live)
-        gone = [key for key, found in self._found.items() if key not in seen and (found.copy or self._left)]
-        for key in gone:
-            self._let_go(key)
+        found = self._families.found
+        for key in [key for key, each in found.items() if key not in seen and (each.copy or self._left)]:
+            found.pop(key).file.close()
+            self._opener.closed(key)
         self._left = False
-        self._done = {key: each for key, each in self._done.items() if key in seen}
+        self._resting.keep(seen)
 
     def _is_new(self, key: Key, facts: os.stat_result, place: Place) -> bool:
-        if key in self._lanes or key in self._found or key in self._own:
+        if key in self._families.lanes or key in self._families.found or key in self._opener.own:
             return False
         if not stat.S_ISREG(facts.st_mode):
             self._sources.once(f"{place.path} is no regular file: not followed")
             return False
-        if not facts.st_size or self._done.get(key) == (facts.st_size, facts.st_mtime_ns):
-            return False
-        if len(self._lanes) + len(self._found) >= FILES_MAX:
-            self._sources.once(f"{FILES_MAX} files are followed: {place.path}, and what comes after it, waits")
-            return False
-        return True
+        rest = self._resting.get(key)
+        if rest is None:
+            return facts.st_size > 0
+        return not rest.is_as_it_was(facts.st_size, facts.st_mtime_ns, place)
 
-    def _open(self, place: Place) -> None:
-        try:
-            file = open_file(place.path)
-        except FileNotFoundError:
+    def _open(self, key: Key, place: Place) -> None:
+        if len(self._families.lanes) + len(self._families.found) >= self._files_max:
+            self._asking[key] = place
+            self._sources.once(f"{self._files_max} files are open; others wait until one of them is stored and quiet")
             return
-        except NoFile as error:
-            self._sources.once(f"{place.path} is not followed: {error}")
+        file = self._opener.open(key, place.path)
+        if file is None:
             return
-        except OSError as error:
-            self._sources.once(f"cannot open {place.path}: {error.strerror}; tried again")
-            return
-        key = file.evidence.device, file.evidence.inode
-        if key in self._lanes or key in self._found:  # another file than a moment ago
-            file.close()
-            return
-        if file.evidence.birth is None:
-            self._sources.once(f"{place.path}: its file system knows no time of birth; device and inode must do")
-        if key not in self._locks:
-            try:
-                held = lock(file.evidence)
-            except OSError:
-                held = None
-            if held is None:
-                file.close()
-                self._sources.once(f"another shipper follows {place.path}; tried again")
-                return
-            self._locks[key] = held
-        self._found[key] = Found(file, place)
+        self._families.found[key] = Found(file, place)
+        rest = self._resting.pop(key)
+        sure = rest is not None and rest.evidence == file.evidence and not self._resting.doubted
+        if sure and rest is not None and rest.known is not None:
+            self._follow(key, self._families.found.pop(key), rest.known)
 
     def _clear(self) -> None:
         """Let go of files that are over, all of which is stored."""
-        for key, lane in [*self._lanes.items()]:
-            if not lane.sender.finished:
-                continue
-            source = _source(lane)
-            with contextlib.suppress(OSError):
-                facts = os.stat(source.path)  # noqa: PTH116
-                if (facts.st_dev, facts.st_ino) == key and facts.st_size == source.size:
-                    self._done[key] = facts.st_size, facts.st_mtime_ns
-            del self._lanes[key], self._families[lane], self._sources.lanes[lane.key]
-            source.close()
-            self._unlock(key)
-            self._forget(lane)
+        for key, lane in [*self._families.lanes.items()]:
+            if lane.sender.finished:
+                self._let_go(key, lane)
+        for lane in [*self._sources.lanes.values()]:
+            if isinstance(lane.source, VanishedFile) and lane.sender.finished:
+                self._drop(lane)
 
-    # which it is
+    def _rest(self, now: float) -> None:
+        """Let go of files that are quiet, all of which is stored, where there are many, or others wait."""
+        lanes = self._families.lanes
+        idle = [key for key, lane in lanes.items() if lane.sender.settled and is_stored(lane)]
+        idle.sort(key=lambda key: source_of(lanes[key]).changed_at)
+        quiet = [key for key in idle if now - source_of(lanes[key]).changed_at >= QUIET_SECONDS]
+        count = max(min(len(self._asking), len(idle)), len(quiet) - QUIET_MAX)
+        for key in idle[:count]:
+            self._let_go(key, lanes[key])
+
+    def _let_go(self, key: Key, lane: Lane) -> None:
+        source, sender = source_of(lane), lane.sender
+        with contextlib.suppress(OSError):
+            facts = source.facts()
+            stored = is_stored(lane) and facts.st_size == sender.position
+            if not (stored or sender.finished):
+                return  # it grew
+            place = Place(source.path, self._families.of[lane], not source.named)
+            if stored:
+                self._resting.put(key, _rest_of(lane, facts, place))
+        del self._families.lanes[key], self._families.of[lane]
+        self._drop(lane)
+        self._opener.closed(key)
+
+    def _drop(self, lane: Lane) -> None:
+        del self._sources.lanes[lane.key]
+        lane.source.close()
+        self._forget(lane)
+
+    # what becomes of it
 
     def _follow(self, key: Key, found: Found, known: Known) -> None:
-        place, evidence = found.place, found.file.evidence
-        facts = (
-            ("host", self.host), ("kind", "plain"), ("path", place.path), *evidence.facts(),
-            ("created", stamp(time.time())),
-        )  # fmt: skip
-        origin = Origin(self.service, self.host, PROGRAM, known.id, facts)
+        place = found.place
         source = FileSource(found.file, place.path, found.gone)
-        lane = Lane(source, self._sources.speaks(origin))
+        lane = Lane(source, self._sources.speaks(self._origin(known.id, place.path, found.file.evidence)))
+        self._families.lanes[key], self._families.of[lane] = lane, place.family
+        self._add(lane, known)
+
+    def _add(self, lane: Lane, known: Known) -> None:
         self._sources.lanes[lane.key] = lane
-        self._lanes[key], self._families[lane] = lane, place.family
         lane.sender.listed(known.links, 0.0, 0.0)
 
-    def _is_live(self, lane: Lane) -> bool:
-        return os.path.realpath(_source(lane).path) == self._families[lane] and _source(lane).named
-
-    def _is_copy(self, found: Found, originals: Mapping[str, Evidence], unknown: Mapping[str, Found]) -> bool:
-        """Whether a file that has no stream is a copy of one that has, or is to have, its bytes."""
-        if not found.place.rotated or found.fresh:
-            return False
-        original = unknown.get(found.place.family)
-        if original is not None and younger(found.file.evidence, original.file.evidence):
-            return begins_with(original.file, found.file)
-        return younger(found.file.evidence, originals.get(found.place.family))
-
-    def _has_younger(self, found: Found) -> bool:
-        """Whether rotated files are younger than the one written to: what they hold is older, and goes first."""
-        if found.place.rotated:
-            return False
-        family, lanes = found.place.family, self._lanes.values()
-        others = [
-            _source(each).evidence for each in lanes if self._families[each] == family and not self._is_live(each)
-        ]
-        others += [each.file.evidence for _, each in copies_of(found.file.evidence, family, self._found)]
-        return any(younger(other, found.file.evidence) for other in others)
-
-    def _settle(self, family: str) -> None:
-        """What is stored is what the original holds: so copies there are now hold nothing else."""
-        for found in self._found.values():
-            if found.copy and found.place.family == family:
-                found.settled = True
-
-    def _release(self, copies: Sequence[tuple[Key, Found]]) -> None:
-        """Nobody has read these: they are files of their own."""
-        for _, found in copies:
-            if not found.settled:
-                found.copy, found.fresh = False, True
-
-    def _go_on_with(self, lane: Lane, key: Key, found: Found, lost: int) -> Held | None:
-        """The lane's file was emptied, and its copy goes on in its place; the file itself is another one now."""
-        source, family = _source(lane), self._families[lane]
-        del self._found[key]
-        path, named = source.path, source.named
-        old = next(old for old, each in self._lanes.items() if each is lane)
-        del self._lanes[old]
-        self._lanes[key] = lane
-        emptied = source.go_on_with(found.file, found.place.path, lane.sender.gone)
-        self._found[old] = Found(emptied, Place(path, family, not named), fresh=True, gone=lost)
-        held = source.look()
-        lane.goal = held.end if held is not None else 0
-        return held
-
-    def _let_go(self, key: Key) -> None:
-        self._found.pop(key).file.close()
-        self._unlock(key)
-
-    def _unlock(self, key: Key) -> None:
-        held = self._locks.pop(key, None)
-        if held is not None:
-            held.close()
+    def _origin(self, name: str, path: str, evidence: Evidence) -> Origin:
+        facts = (
+            ("host", self.host), ("kind", "plain"), ("path", path), *evidence.facts(), ("created", stamp(time.time())),
+        )  # fmt: skip
+        return Origin(self.service, self.host, PROGRAM, name, facts)
 
 
-def _source(lane: Lane) -> FileSource:
-    assert isinstance(lane.source, FileSource)
-    return lane.source
+def _rest_of(lane: Lane, facts: os.stat_result, place: Place) -> Rest:
+    """A file all of which is stored."""
+    sender, evidence, known, end, closed = lane.sender, source_of(lane).evidence, None, 0, lane.sender.finished
+    if isinstance(sender, Sender) and sender.stream is not None:
+        known = Known(sender.origin.incarnation, evidence, links=[*sender.links])
+        end, closed = sender.stream.end - sender.stream.base, sender.stream.closed
+    return Rest(facts.st_size, facts.st_mtime_ns, place, evidence, known, end, closed)
 
 
 def _is_at(path: str, key: Key) -> bool:
@@ -345,13 +322,3 @@ def _is_at(path: str, key: Key) -> bool:
         facts = os.stat(path)  # noqa: PTH116
         return (facts.st_dev, facts.st_ino) == key
     return False
-
-
-def _own_output() -> set[Key]:
-    """Where this process writes its own log: shipping that would never end."""
-    found = set()
-    for descriptor in (1, 2):
-        with contextlib.suppress(OSError):
-            facts = os.fstat(descriptor)
-            found.add((facts.st_dev, facts.st_ino))
-    return found

@@ -95,6 +95,7 @@ class FileSource:
         self.acked: int | None = None
         self.acked_at = 0.0
         self.now = 0.0  # of the next look
+        self.changed_at = 0.0
         self._file = file
         self._tailer = Tailer(gone)
         self._formers: list[Former] = []  # the first is the oldest
@@ -149,6 +150,7 @@ class FileSource:
             self._seen = seen
             if not changed and not moved:
                 return None
+            self.changed_at = self.now
             if changed:
                 self._guard_at(size)
             return self._held()
@@ -189,6 +191,11 @@ class FileSource:
             self._tailer, self._formers = Tailer(gone), []
             self._seen, self._guard, self._guard_bytes = None, Span(0, 0), b""
         return former
+
+    def facts(self) -> os.stat_result:
+        """Of the file, now. Raises OSError."""
+        with self._lock:
+            return os.fstat(self._file.descriptor)
 
     def note_acked(self, offset: int, now: float) -> None:
         """Nobody needs to know: what is acknowledged is asked of the collector."""

@@ -1,19 +1,23 @@
 """Edge: patterns -> the files they name, and the numbered and dated files that rotation made of those.
 
 ``/var/log/x.log`` stands for ``x.log.1``, ``x.log.2`` ... and ``x.log-20261123`` too: that is where its bytes are after
-a rotation. Compressed files are left out: their bytes were shipped before, or cannot be told apart from others'.
+a rotation. Compressed files are left out: their bytes were shipped before; else they are looked into (``vanished``).
 """
 
 from __future__ import annotations
 
+import contextlib
+import fnmatch
 import glob
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from logship.ship.packed import READABLE
+
 _ROTATED = re.compile(r"[.-]\d[\d.-]{0,31}")
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z")
 _NUMBER = re.compile(r"\.(\d{1,9})")
 
 
@@ -26,44 +30,101 @@ class Place:
     rotated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What is in a folder: its own path, which names are links, what rotation may have made of each."""
+
+    real: str
+    links: set[str]
+    by_base: dict[str, list[str]]
+
+
 class Globs:
     """The patterns. ``trouble`` is told what cannot be looked at, each time."""
 
     def __init__(self, patterns: Sequence[str], trouble: Callable[[str], None]) -> None:
         self._patterns = tuple(dict.fromkeys(patterns))
         self._trouble = trouble
+        self._folders: dict[str, _Names] = {}  # of this look
 
     def look(self) -> list[Place]:
         """All paths there are now, the rotated ones of a family before it, the oldest first."""
+        self._folders = {}
         named: dict[str, None] = {}
         for pattern in self._patterns:
             for path in glob.glob(pattern, recursive=True):  # noqa: PTH207  # patterns are absolute
-                if path.endswith(_COMPRESSED):
+                if path.endswith(COMPRESSED):
                     self._trouble(f"{path} is compressed: not followed")
                 else:
                     named[path] = None
         found: dict[str, Place] = {}
         for path in self._patterns:
             if path not in named and not glob.has_magic(path):  # between two steps of a rotation
-                family = os.path.realpath(path)
+                family = self._family(path)
                 found |= {each: Place(each, family, True) for each in self._rotated(family)}
         for path in sorted(named, key=lambda path: (len(path), path)):  # x.log before x.log.1, which is of its family
-            family = os.path.realpath(path)
             if path not in found:
+                family = self._family(path)
                 for each in self._rotated(family):
                     found.setdefault(each, Place(each, family, True))
                 found[path] = Place(path, family, False)
         return [*found.values()]
 
-    def _rotated(self, family: str) -> list[str]:
+    def family_of(self, path: str) -> str | None:
+        """The path of the file that one at this path is, or was rotated from; None where no pattern leads to it."""
+        folder, base = os.path.split(path)
+        names = [base, *(base[:at] for at in range(len(base)) if _ROTATED.fullmatch(base, at))]
+        for name in names:
+            wanted = f"{folder}/{name}"
+            if any(wanted == each or fnmatch.fnmatchcase(wanted, each) for each in self._patterns):
+                return wanted
+        return None
+
+    def packed(self, family: str) -> list[str]:
+        """Compressed files that were made of the file, or of what rotation made of it."""
         folder, base = os.path.split(family)
+        found = []
+        with contextlib.suppress(OSError):
+            for name in sorted(os.listdir(folder)):  # noqa: PTH208  # a list of text is what is wanted
+                stem, ending = os.path.splitext(name)  # noqa: PTH122  # of text
+                rotated = stem == base or (stem.startswith(base) and _ROTATED.fullmatch(stem, len(base)))
+                if rotated and ending in READABLE:
+                    found.append(f"{folder}/{name}")
+        return found
+
+    def _family(self, path: str) -> str:
+        """The path without links."""
+        folder, _, base = path.rpartition("/")
+        names = self._names(folder)
+        return os.path.realpath(path) if base in names.links else f"{names.real}/{base}"
+
+    def _rotated(self, family: str) -> list[str]:
+        """What rotation made of the file, the oldest first."""
+        folder, _, base = family.rpartition("/")
+        found = self._names(folder).by_base.get(base)
+        if not found:
+            return []
+        return [f"{folder}/{name}" for name in sorted(found, key=lambda name: _age(name[len(base) :]))]
+
+    def _names(self, folder: str) -> _Names:
+        if folder not in self._folders:
+            self._folders[folder] = self._listed(folder)
+        return self._folders[folder]
+
+    def _listed(self, folder: str) -> _Names:
+        found = _Names(os.path.realpath(folder or "/").rstrip("/"), set(), {})
         try:
-            names = os.listdir(folder)  # noqa: PTH208  # a list of text is what is wanted
+            with os.scandir(folder or "/") as entries:
+                for entry in entries:
+                    name = entry.name
+                    if entry.is_symlink():
+                        found.links.add(name)
+                    for place in range(len(name.rstrip("0123456789.-")), len(name) - 1):
+                        if _ROTATED.fullmatch(name, place):
+                            found.by_base.setdefault(name[:place], []).append(name)
         except OSError as error:
             self._trouble(f"cannot list {folder}: {error.strerror}")
-            return []
-        found = [name for name in names if name.startswith(base) and _ROTATED.fullmatch(name[len(base) :])]
-        return [f"{folder}/{name}" for name in sorted(found, key=lambda name: _age(name[len(base) :]))]
+        return found
 
 
 def _age(suffix: str) -> tuple[int, int, str]:

@@ -18,7 +18,7 @@ class Held:
     ``any`` says that there is a source at all (an empty segment is one). ``ended`` says that nothing will be written to
     it any more. ``losses`` are the source's own records of ranges that are nowhere. ``path`` is that of a followed
     file, None for a spool. A file may be replaced in place: ``gone`` counts the bytes seen of its former contents,
-    whose offsets are not those of the present one.
+    whose offsets are not those of the present one. ``vanished`` says why nothing of a file is held at all.
     """
 
     spans: tuple[Span, ...] = ()
@@ -29,6 +29,7 @@ class Held:
     losses: tuple[tuple[Span, str], ...] = ()
     gone: int = 0
     path: str | None = None
+    vanished: str = ""
 
     @property
     def is_file(self) -> bool:
@@ -49,6 +50,8 @@ class Held:
 
     def bytes_from(self, offset: int) -> int:
         """How many bytes are held at or after ``offset``."""
+        if len(self.spans) == 1:  # asked of every source at every turn
+            return max(0, self.spans[0].end - max(self.spans[0].offset, offset))
         return sum(span.end - max(span.offset, offset) for span in self.spans if span.end > offset)
 
     def why(self, hole: Span) -> str:

@@ -67,10 +67,15 @@ class Known:
     sizes: dict[str, int] = field(default_factory=dict)
 
     @property
+    def stored(self) -> int:
+        """The end of its present stream."""
+        last = present(self.links)
+        return 0 if last is None else self.sizes.get(last.path, 0)
+
+    @property
     def begun(self) -> bool:
         """Whether its present stream has a byte: else nothing proves which content of the file it is for."""
-        last = present(self.links)
-        return last is not None and self.sizes.get(last.path, 0) > 0
+        return self.stored > 0
 
 
 def parse_files(body: bytes, service: str) -> dict[str, Known] | Invalid:

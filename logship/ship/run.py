@@ -24,9 +24,9 @@ from logship.ship import talk
 from logship.ship.adopter import Adopter
 from logship.ship.courier import Job, Result
 from logship.ship.couriers import Couriers
+from logship.ship.discover import SpoolSource
 from logship.ship.files import KEY, Files
 from logship.ship.folder import SpoolFolder
-from logship.ship.followed import FileSource
 from logship.ship.instance import part
 from logship.ship.log import Log
 from logship.ship.plain_states import PlainCommand, Push
@@ -58,7 +58,9 @@ class Ship:
         self._own = [each for each in self._sources.given if each.identity["host"] == self._sources.host]
         service = plan.service or next((each.identity["service"] for each in self._own), SERVICE)
         patterns = [*plan.follow, *declared(self._own)]
-        self._files = Files(patterns, service, part(self._sources.host), self._sources, self._schedule.forget)
+        self._files = Files(
+            patterns, service, part(self._sources.host), self._sources, self._schedule.forget, plan.once
+        )
         self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._schedule.forget, plan.once)
         self._pace = Pace(plan.chunk_bytes_max)
         self._gathering = Gathering()
@@ -307,11 +309,11 @@ class Ship:
         elif isinstance(command, Acknowledged):
             lane.acked = command.offset
         elif isinstance(command, Prove):
-            if isinstance(lane.source, FileSource):
-                same, held = self._files.proves(lane, command)
-            else:
+            if isinstance(lane.source, SpoolSource):
                 assert command.digest is not None
                 same, held = lane.source.has_digest(command.span, command.digest), None
+            else:
+                same, held = self._files.proves(lane, command)
             self._perform(lane, lane.sender.proved(same, time.monotonic(), random.random(), held))
         else:
             if isinstance(command, ListChain):

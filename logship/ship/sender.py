@@ -50,6 +50,11 @@ class Sender(Steps):
         return self.held.bytes_from(self.position)
 
     @property
+    def links(self) -> tuple[Link, ...]:
+        """The chain of streams, as far as it is known."""
+        return tuple(self._known.values())
+
+    @property
     def settled(self) -> bool:
         """Whether nothing is left to do until the source grows."""
         return not self.out and not self.unacknowledged and (self.state in _AT_REST or not self.held.any)

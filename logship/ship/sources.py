@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from logship.ship.ahead import AnySource
 from logship.ship.chain import Origin
 from logship.ship.discover import SpoolSource
 from logship.ship.folder import SpoolFolder
-from logship.ship.followed import FileSource
 from logship.ship.held import Held
 from logship.ship.instance import container_id, instance_name
 from logship.ship.lag import Age
@@ -39,7 +39,7 @@ AnyCommands = Commands | PlainCommands
 class Lane:
     """A source and its sender. ``acked`` is the offset to be noted for spool."""
 
-    source: SpoolSource | FileSource
+    source: AnySource
     sender: Sender | PlainSender
     acked: int | None = None
     goal: int | None = None
@@ -129,8 +129,8 @@ class Sources:
     @property
     def watched(self) -> dict[WatchKey, str]:
         """Where it is heard of that they grow."""
-        found = {lane.key: lane.source.watched for lane in self.lanes.values()}
-        return {(key, identity, path): path for key, (identity, path) in found.items()}
+        found = [(lane.key, lane.source.watched) for lane in self.lanes.values()]
+        return {(key, *watched): watched[1] for key, watched in found if watched is not None}
 
     @property
     def own(self) -> list[Lane]:
@@ -241,7 +241,7 @@ class Sources:
         except OSError as error:
             self.once(f"cannot note the instance in {folder.path}: {error.strerror}")
 
-    def _trouble(self, what: str, source: SpoolSource | FileSource, error: OSError) -> None:
+    def _trouble(self, what: str, source: AnySource, error: OSError) -> None:
         self.once(f"{what} {source.name}: {error.strerror}")
 
 

@@ -38,7 +38,7 @@ class Standing:
         self.trouble = ""  # why it is parked, until bytes are taken again
         self.due = 0.0  # when WAITING or PARKED ends
         self._then = State.LISTING  # what comes after them
-        self._known: set[str] = set()  # paths of the chain
+        self._known: dict[str, Link] = {}  # the chain by path
         self._resume = 0  # where the next stream goes on
         self._next: Link | None = None
         self._loss: Loss | None = None

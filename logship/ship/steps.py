@@ -61,7 +61,7 @@ class Steps(Standing):
     # Answered:
 
     def _chain(self, given: Input) -> Commands:
-        self._known = {link.path for link in given.links}
+        self._known = {link.path: link for link in given.links}
         last = present(given.links)
         if last is not None:
             if self.stream is None or self.stream.path != last.path:  # else its epoch is kept
@@ -137,14 +137,17 @@ class Steps(Standing):
         if self.stream is not None:
             path, offset = self.stream.path, self.stream.end - self.stream.base
         reason = "the file was emptied or replaced in place"
-        if unread:
+        if self.held.vanished:
+            reason = self.held.vanished
+        elif unread:
             reason += f"; {unread} bytes of it were seen and not read, what came after the last look is not known"
         else:
             reason += "; what was written to it after the last look is not known"
-        kind = f"replaced-{self.held.gone}" if self.held.gone else "replaced"
+        kind = f"replaced-{self.held.gone}" if self.held.gone else "gone" if self.held.vanished else "replaced"
         self.gone, self._unbegun, self._resume = self.held.gone, True, 0
         self._lose(kind, path, offset, unread or None, reason, "looks at the file")
-        return [Say("file replaced", f"{path}: {reason}", trouble=unread > 0)]
+        event = "file gone" if self.held.vanished else "file replaced"
+        return [Say(event, f"{path}: {reason}", trouble=unread > 0 or bool(self.held.vanished))]
 
     def _go(self, given: Input) -> Commands:
         """The record is there."""
@@ -208,7 +211,7 @@ class Steps(Standing):
 
     def _open(self, link: Link) -> None:
         """This is the present stream from now on."""
-        self._known.add(link.path)
+        self._known[link.path] = link
         self._unbegun, self._path = False, None
         self.stream = Stream(link, f"ship-{self.origin.incarnation}")
 

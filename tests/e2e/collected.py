@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 from collections.abc import Iterator
@@ -54,6 +55,19 @@ class Collected:
         """All bytes of a chain in pieces."""
         for item in self.chain(program, incarnation):
             yield from self._read(item["stream"])
+
+    def files(self) -> list[dict[str, Any]]:
+        """The streams of followed files, by the birth of the file."""
+        found = [json.loads(line) for line in self._get("/v1/streams?source.program=file").splitlines()]
+        return sorted(found, key=lambda item: str(item["source"]["birth"]))
+
+    def digest_of_files(self) -> str:
+        """SHA-256 of all their bytes, one file after the other."""
+        found = hashlib.sha256()
+        for item in self.files():
+            for piece in self._read(item["stream"]):
+                found.update(piece)
+        return found.hexdigest()
 
     def _read(self, stream: str) -> Iterator[bytes]:
         host = address(self._stack.ids("collector")[0])

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,19 @@ class Collector:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._words = ["collect", "--store", str(folder / "store"), "--listen", f"127.0.0.1:{self.port}"]
-        self._words += options
-        self._log = (folder / "collect.log").open("ab")
+        self.words = ["collect", "--store", str(folder / "store"), "--listen", f"127.0.0.1:{self.port}"]
+        self.words += options
+        self._log_path = folder / "collect.log"
+        self._log = self._log_path.open("ab")
+        self._elsewhere = False  # it listens in another network namespace
+        self._said = 0  # bytes of its log before this start
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False  # the stream that was read last
 
-    def start(self) -> None:
-        """Start, and wait until it accepts."""
-        words = [sys.executable, "-m", "logship", *self._words]
+    def start(self, before: Sequence[str] = ()) -> None:
+        """Start, after the words ``before``, and wait until it accepts."""
+        self._elsewhere, self._said = bool(before), self._log_path.stat().st_size
+        words = [*before, sys.executable, "-m", "logship", *self.words]
         self.process = subprocess.Popen(words, cwd=TREE, stdout=self._log, stderr=self._log)
         until(self._accepts, "the collector accepts")
 
@@ -78,6 +82,8 @@ class Collector:
     def _accepts(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, "the collector ended"
+        if self._elsewhere:
+            return b"accepting on" in self._log_path.read_bytes()[self._said :]
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         except OSError:

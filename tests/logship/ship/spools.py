@@ -108,12 +108,21 @@ class Writer(threading.Thread):
 class Shipper:
     """``logship ship`` as a process."""
 
-    def __init__(self, url: str, *spools: Path, options: list[str] | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *spools: Path,
+        options: list[str] | None = None,
+        log: Path | None = None,
+        before: list[str] | None = None,
+    ) -> None:
         words = ["ship", *(["--to", url] if url else []), "--instance", "1", *(options or [])]
         words += ["--spool", *map(str, spools)] if spools else []
         self._log = log
         error = log.open("ab") if log else subprocess.DEVNULL
-        self.process = subprocess.Popen([sys.executable, "-m", "logship", *words], cwd=TREE, stderr=error)
+        self.process = subprocess.Popen(
+            [*(before or []), sys.executable, "-m", "logship", *words], cwd=TREE, stderr=error
+        )
 
     def said(self) -> list[dict[str, object]]:
         """What it logged; ``log`` was given."""
