@@ -33,8 +33,8 @@ CORES = {
     ],
     "logship": ["metrics", "values", "zstd"],
     "logship/collect": [
-        "admission", "draft", "findings", "index", "journal", "ledger", "metrics", "payload", "receipt", "recovery",
-        "retention", "sse", "state", "stream",
+        "admission", "damage", "draft", "findings", "index", "journal", "ledger", "metrics", "payload", "receipt",
+        "recovery", "retention", "sse", "state", "stream",
     ],
     "logship/ship": [
         "adoption", "backoff", "chain", "checkpoint", "dialect", "held", "http1", "identity", "lag", "missing",

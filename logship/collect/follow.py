@@ -54,14 +54,17 @@ class Follower:
         cursor = self._cursor(request) if request.live else None
         found = replace(found, next_offset=found.offset + size, cursor=cursor)
         if found.matches(request.etags):
-            unchanged = [(name, value) for name, value in found.headers() if name != "Content-Type"]
-            await exchange.answer(304, unchanged)
+            await _unchanged(exchange, found)
             return
         self._gate.reading_bytes += size
         try:
             data = await self._bytes(request.path, found, size)
             if isinstance(data, Refusal):
                 await exchange.refuse(data)
+                return
+            found = replace(found, next_offset=found.offset + len(data))  # fewer than asked for: damage follows
+            if found.matches(request.etags):
+                await _unchanged(exchange, found)
             else:
                 await exchange.answer(200, found.headers(), data)
         finally:
@@ -73,7 +76,7 @@ class Follower:
         now = self._store.find(Read(path))
         if isinstance(data, Refusal) or isinstance(now, Refusal):
             return data
-        if now.stream_id != found.stream_id or len(data) != size:
+        if now.stream_id != found.stream_id or (size and not data):
             return no_stream(path)
         return data
 
@@ -109,6 +112,10 @@ class Follower:
             if isinstance(wake, Refusal):
                 await exchange.refuse(wake)
                 return
+            begun = await self._store.read(request.path, found.offset, 1)
+            if isinstance(begun, Refusal):  # what cannot even be begun is refused as any other read
+                await exchange.refuse(begun)
+                return
             await exchange.start(200, fields)
             await self._event_loop(exchange, request, found, text, wake)
             await exchange.piece(b"", last=True)
@@ -124,11 +131,15 @@ class Follower:
             now = self._store.find(Read(request.path, position))
             if isinstance(now, Refusal) or now.stream_id != stream_id:
                 return
-            data = await self._store.read(request.path, position, min(READ_BYTES_MIN, now.tail - position))
+            size = min(READ_BYTES_MIN, now.tail - position)
+            data = await self._store.read(request.path, position, size)
             if isinstance(data, Refusal):
+                if data.damage_end is not None:
+                    await exchange.piece(sse.damage_event(data.damage_end, data.reason))
                 return
             at_end = position + len(data) == now.tail
-            if text and not (at_end and now.closed):
+            is_last = len(data) < size or (at_end and now.closed)  # what follows is damage, or nothing
+            if text and not is_last:
                 data = data[: sse.whole_characters(data)]
             position += len(data)
             closed = now.closed and position == now.tail
@@ -172,6 +183,11 @@ class Follower:
 
     def _cursor(self, request: Read) -> int:
         return next_cursor(time.time(), request.cursor, random.random())
+
+
+async def _unchanged(exchange: Exchange, found: Found) -> None:
+    """The client has these very bytes already."""
+    await exchange.answer(304, [(name, value) for name, value in found.headers() if name != "Content-Type"])
 
 
 def _wake(wake: asyncio.Future[None]) -> None:

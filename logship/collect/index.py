@@ -11,11 +11,24 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from logship.collect.journal import Kind
 
 RUN_FRAMES_MAX = 64
 RUN_BYTES_MAX = 65_536
+
+
+class Stretch(NamedTuple):
+    """An entry, LSN and offset, and the next one of the stream (None: there is none): what lies between is contiguous.
+
+    Its frames are all of the entry's segment, since each segment has an entry of its own.
+    """
+
+    lsn: int
+    next_lsn: int | None
+    offset: int
+    next_offset: int | None
 
 
 class _Run:
@@ -60,8 +73,8 @@ class Index:
         run = self._runs.get(path)
         return run.offsets[0] if run else next_offset
 
-    def spans(self, path: str, start: int, end: int) -> list[tuple[int, int | None]]:
-        """(LSN of an entry, LSN of the next entry or None) for the frames that hold the bytes from start to end."""
+    def stretches(self, path: str, start: int, end: int) -> list[Stretch]:
+        """Those with the frames that hold the bytes from start to end, in order."""
         run = self._runs.get(path)
         if run is None or start >= end:
             return []
@@ -69,7 +82,9 @@ class Index:
         high = bisect_left(run.offsets, end)
         assert low >= 0, "the caller has asked for the first offset"
         nexts: Iterable[int | None] = [*run.lsns[low + 1 : high + 1], None]
-        return list(zip(run.lsns[low:high], nexts, strict=False))
+        next_offsets: Iterable[int | None] = [*run.offsets[low + 1 : high + 1], None]
+        found = zip(run.lsns[low:high], nexts, run.offsets[low:high], next_offsets, strict=False)
+        return [Stretch(*each) for each in found]
 
     def drop_below(self, lsn: int) -> None:
         """Forget the frames of segments that are deleted: all below ``lsn``, which begins a segment."""

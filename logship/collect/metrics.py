@@ -44,6 +44,8 @@ class Metrics:
                 "segments": (health["segments"], "Segments of the journal that are kept."),
                 "room_bytes": (health["room_bytes"], "Bytes that are still taken before the journal or disk is full."),
                 "disk_free_bytes": (health["disk_free_bytes"], "Bytes free on the disk of the store."),
+                "damaged_places": (health["damaged_places"], "Damaged places that reads have met, in what is kept."),
+                "damaged_bytes": (health["damaged_bytes"], "Bytes of streams that cannot be read for them."),
                 "connections": (health["connections"], "Connections that are open."),
                 "readers": (health["readers"], "Readers that wait for more."),
             },

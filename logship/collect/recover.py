@@ -65,7 +65,7 @@ def _recover_last(disk: Disk, read: ReadAt, index: Index) -> Recovered:
     if walk.fault is not None:
         verdict = judge(read, walk.lsn, segment.end, published)
         if isinstance(verdict, Damaged):
-            raise _damage(disk, Damaged(verdict.lsn, f"{walk.fault.reason}, and {verdict.reason}"))
+            raise _damage(disk, Damaged(verdict.lsn, f"{walk.fault.reason}{_cost(walk)}, and {verdict.reason}"))
         torn = verdict
     elif published > segment.end:
         reason = f"the journal ends here, and all up to {published} was durable (store/durable says so)"
@@ -82,6 +82,17 @@ def _note(index: Index, segment: Segment, frame: Frame) -> None:
     index.add(frame.kind, entry.stream, entry.offset, entry.length, frame.lsn, frame.end - frame.lsn)
 
 
+def _cost(walk: Walk) -> str:
+    """Whose bytes are damaged, where the head of the frame still says so; of the rest ``fsck`` tells what it can."""
+    entry = walk.broken.entry if walk.broken else None
+    if entry is None or not entry.length:
+        return ""
+    return f" ({entry.stream} offsets {entry.offset} to {entry.offset + entry.length})"
+
+
 def _damage(disk: Disk, damaged: Damaged) -> Fault:
-    hint = "nothing was changed; run `logship fsck` on the store: it says what can be saved, and how"
+    hint = (
+        f"nothing was changed; `logship fsck --store {disk.folder}` says which bytes of which streams it costs, "
+        "what can be saved, and how"
+    )
     return Fault("open the segment", disk.path_of(damaged.lsn), damaged.reason, hint)

@@ -38,11 +38,13 @@ class Walk:
 
     Iteration ends at the first frame that does not check. Then ``lsn`` is where it begins and ``fault`` what is wrong;
     at the end of a whole segment ``lsn`` is ``end`` and ``fault`` None. The first frame must be a checkpoint.
+    ``broken`` is the frame there, where its head checks.
     """
 
     def __init__(self, read: ReadAt, start: int, end: int, *, bodies: bool) -> None:
         self.lsn = start
         self.fault: Invalid | None = None
+        self.broken: Frame | None = None
         self._read = read
         self._start = start
         self._end = end
@@ -58,7 +60,7 @@ class Walk:
                 self.fault = Invalid("a checkpoint begins a segment, and stands nowhere else")
                 return
             if self._bodies and not frame.holds(self._read(frame.body_lsn, frame.body_bytes)):
-                self.fault = Invalid("the body of the frame does not check")
+                self.fault, self.broken = Invalid("the body of the frame does not check"), frame
                 return
             yield frame
             self.lsn = frame.end

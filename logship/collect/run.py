@@ -10,11 +10,13 @@ import asyncio
 import resource
 import signal
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import uvloop
 
+from logship.collect.damage import Place
 from logship.collect.follow import Follower
 from logship.collect.gate import Bounds, Gate
 from logship.collect.http import App
@@ -55,7 +57,7 @@ async def _collect(plan: Plan, log: Log) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sockets, address = listen(plan.listen)
-    store = await Store.open(plan.store, plan.settings)
+    store = await Store.open(plan.store, plan.settings, on_damage=partial(tell_damage, log))
     try:
         _tell_recovered(store, log)
         gate = Gate(plan.bounds, plan.settings.limits.connections_max)
@@ -109,6 +111,12 @@ def _tell_recovered(store: Store, log: Log) -> None:
     if torn is not None:
         log.say("WARNING", "torn_tail", lsn=torn.lsn, bytes=torn.dropped_bytes, cause="a crash in the midst of a write")
     log.say("INFO", "opened", streams=health["streams"], segments=health["segments"], lsn=health["lsn"])
+
+
+def tell_damage(log: Log, place: Place) -> None:
+    """A read met a damaged place for the first time."""
+    hint = "everything before and behind it is served; `logship fsck` finds all there is, and says what to do"
+    log.say("ERROR", "damage", **place.record(), hint=hint)
 
 
 def _with_descriptors(settings: Settings, log: Log) -> Settings:

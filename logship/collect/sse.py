@@ -11,6 +11,7 @@ import json
 import re
 
 from logship.values import offset_text
+from logship.wire import Code
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _CHARACTER_BYTES_MAX = 4
@@ -56,3 +57,9 @@ def control_event(next_offset: int, *, cursor: int, up_to_date: bool, closed: bo
     if up_to_date or closed:
         fields["upToDate"] = True
     return f"event: control\ndata:{json.dumps(fields, separators=(',', ':'))}\n\n".encode()
+
+
+def damage_event(end: int, reason: str) -> bytes:
+    """Why the events end here, and where sound bytes may go on (PROTOCOL.md 5); others' clients pass it over."""
+    fields = {"streamError": str(Code.DAMAGED), "streamDamageEnd": offset_text(end), "reason": reason}
+    return f"event: damage\ndata:{json.dumps(fields, separators=(',', ':'))}\n\n".encode()

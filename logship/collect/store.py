@@ -3,13 +3,12 @@
 ``append``, ``create``, ``delete`` and ``post_losses`` answer when what they did is durable; ``read`` gives durable
 bytes only. Used from one event loop; bodies are examined and bytes are read in threads. Every answer is a value; a
 Fault is raised when the disk failed: then nothing more is taken, and the process should end (``broken`` tells).
-Left to others: HTTP (``http``), when to ask for retention (``run``).
+Left to others: bytes (``reader``), HTTP (``http``), when to ask for retention (``run``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,15 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from logship.collect.admission import Admitted, admit_append, admit_create, admit_delete, find, no_stream
-from logship.collect.chunks import Chunks, Damage, Gone
+from logship.collect.admission import Admitted, admit_append, admit_create, admit_delete, no_stream
+from logship.collect.chunks import Chunks
 from logship.collect.commit import Bounds, Committer, Outcome, first_frame
+from logship.collect.damage import Place
 from logship.collect.disk import Disk
 from logship.collect.draft import Draft
 from logship.collect.journal import Entry, Kind
 from logship.collect.keeper import Keeper
 from logship.collect.ledger import pack_losses
 from logship.collect.payload import Payload, examine
+from logship.collect.reader import Reader
 from logship.collect.receipt import Receipt
 from logship.collect.recover import Recovered, recover
 from logship.collect.retention import Policy
@@ -38,7 +39,6 @@ from logship.values import Loss, StreamPath
 from logship.wire import (
     Append,
     Appended,
-    Code,
     Create,
     Created,
     Delete,
@@ -54,7 +54,6 @@ from logship.wire import (
     Seen,
 )
 
-TAIL_BYTES = 4096
 EXAMINED_INLINE_BYTES_MAX = 16 * 1024
 """Smaller bodies are examined at once: handing them to a thread would cost more than it saves."""
 
@@ -79,7 +78,14 @@ def system_ms() -> int:
 class Store:
     """An open store; made by ``open``, given back by ``close``. ``recovered`` tells what was found at the start."""
 
-    def __init__(self, disk: Disk, recovered: Recovered, settings: Settings, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        recovered: Recovered,
+        settings: Settings,
+        now_ms: Callable[[], int],
+        on_damage: Callable[[Place], None],
+    ) -> None:
         self.recovered = recovered
         self.settings = settings
         self._disk = disk
@@ -88,16 +94,25 @@ class Store:
         self._now_ms = now_ms
         self._turns = Turns()
         self._growth = Growth()
-        self._chunks = Chunks(disk, settings.cache_bytes_max)
         self._committer = Committer(disk, self._state, self._index, settings.bounds, now_ms, self._growth.tell)
         self._examiners = ThreadPoolExecutor(settings.examine_threads, "examine")
-        self._readers = ThreadPoolExecutor(settings.read_threads, "read")
         self._keeper = Keeper(disk, self._state, self._index, self._committer, settings.policy, now_ms)
+        self._chunks = Chunks(disk, settings.cache_bytes_max)
+        threads = settings.read_threads
+        self._reader = Reader(disk, self._state, self._index, self._keeper, self._chunks, threads, on_damage)
         self._task = asyncio.get_running_loop().create_task(self._committer.run())
 
     @staticmethod
-    async def open(folder: Path, settings: Settings = Settings(), now_ms: Callable[[], int] = system_ms) -> Store:
-        """Open the store in ``folder``, made where there is none. Raises Fault, with nothing changed."""
+    async def open(
+        folder: Path,
+        settings: Settings = Settings(),
+        now_ms: Callable[[], int] = system_ms,
+        on_damage: Callable[[Place], None] = lambda _: None,
+    ) -> Store:
+        """Open the store in ``folder``, made where there is none. Raises Fault, with nothing changed.
+
+        ``on_damage`` is told each damaged place once, when a read meets it.
+        """
 
         def work() -> tuple[Disk, Recovered]:
             disk = Disk(folder, first_frame(State(), 0, now_ms()))
@@ -108,15 +123,15 @@ class Store:
                 raise
 
         disk, recovered = await asyncio.to_thread(work)
-        return Store(disk, recovered, settings, Receipt(now_ms, disk.segments[-1].newest_ms))
+        return Store(disk, recovered, settings, Receipt(now_ms, disk.segments[-1].newest_ms), on_damage)
 
     async def close(self) -> None:
         """Answer what waits, refuse what comes (503 stopping), wake readers, and close the files."""
         self._committer.stop()
         await self._task
         self._growth.end()
-        for pool in (self._examiners, self._readers):
-            await asyncio.to_thread(pool.shutdown)
+        await asyncio.to_thread(self._examiners.shutdown)
+        await self._reader.close()
         self._committer.close()
         self._disk.close()
 
@@ -192,7 +207,7 @@ class Store:
 
     def first_offset(self, stream: StreamState) -> int:
         """The first byte of the stream that is still kept."""
-        return self._index.first_offset(stream.path, stream.next_offset)
+        return self._reader.first_offset(stream)
 
     def losses(self) -> list[tuple[int, Loss]]:
         """(LSN, record) of the ledger, oldest first."""
@@ -213,60 +228,30 @@ class Store:
             "lsn": self._disk.end,
             "disk_free_bytes": free_bytes,
             "losses_dropped": self._state.ledger.dropped,
+            **self._reader.health(),
         }
 
     # What reads.
 
     def find(self, request: Read) -> Found | Refusal:
         """Where a read begins and where the stream ends now; no bytes yet."""
-        state = self._state.streams.get(request.path)
-        self._keeper.note_asked(state)
-        return find(state, request.path, request.offset, self.first_offset(state) if state else 0)
+        return self._reader.find(request)
 
     async def read(self, path: StreamPath, offset: int, bytes_max: int) -> bytes | Refusal:
-        """At most ``bytes_max`` bytes from ``offset`` on, as many as are durable; none at the stream's end."""
-        for _ in range(2):
-            found = self.find(Read(path, offset))
-            if isinstance(found, Refusal):
-                return found
-            state = self._state.streams[path]
-            end = min(state.next_offset, offset + bytes_max)
-            if end <= offset or state.last_lsn is None:
-                return b""
-            spans = self._index.spans(path, offset, end)
-            read = partial(self._chunks.read, path, spans, state.last_lsn, offset, end)
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._readers, read)
-            except Damage as damage:
-                return Refusal(Code.DAMAGED, f"durable bytes are damaged: {damage}; run `logship fsck` on the store")
-            except Gone:
-                continue  # retention was quicker: ask again what is kept
-        return Refusal(Code.DAMAGED, f"a segment with bytes of {path} is missing; run `logship fsck` on the store")
+        """At most ``bytes_max`` bytes from ``offset`` on, as many as are durable; none at the stream's end.
+
+        Fewer only where damage follows; in its midst the answer is a refusal that says where it ends.
+        """
+        return await self._reader.read(path, offset, bytes_max)
 
     async def tail_digest(self, path: StreamPath) -> tuple[Digest, int] | Refusal | None:
         """sha-256 of the last 4,096 bytes before the stream's end, and how many they are; None when none is kept."""
         state = self._state.streams.get(path)
-        return no_stream(path) if state is None else await self._tail_digest(state)
+        return no_stream(path) if state is None else await self._reader.tail_digest(state)
 
     async def look(self, request: Look) -> Seen | Refusal:
         """What HEAD answers; all of it is of one moment."""
-        found = self.find(Read(request.path))
-        if isinstance(found, Refusal):
-            return found
-        state = self._state.streams[request.path]
-        producer = state.producer(request.producer_id)
-        tail = await self._tail_digest(state)
-        if isinstance(tail, Refusal):
-            return tail
-        digest, size = tail or (None, 0)
-        return Seen(state.next_offset, state.content_type, state.closed, found.first_offset, digest, size, producer)
-
-    async def _tail_digest(self, state: StreamState) -> tuple[Digest, int] | Refusal | None:
-        start = max(self.first_offset(state), state.next_offset - TAIL_BYTES)
-        tail = await self.read(state.path, start, state.next_offset - start) if start < state.next_offset else b""
-        if isinstance(tail, Refusal):
-            return tail
-        return (Digest("sha-256", hashlib.sha256(tail).digest()), len(tail)) if tail else None
+        return await self._reader.look(request)
 
     async def wait_for_growth(self, path: StreamPath, offset: int, timeout_seconds: float) -> bool:
         """Wait until the stream has bytes after ``offset``, is closed or gone; False when the time is over before."""

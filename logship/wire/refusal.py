@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from logship.values import offset_text
 from logship.wire.fields import Limits, Pairs, offset_pairs
 
 
@@ -96,7 +97,7 @@ class Refusal:
     """Why nothing was written, or nothing is read: ``reason`` is one line for people: what is wrong, where, what to do.
 
     The other fields are headers of the answer where they are known: the stream's end, its first kept byte, whether it
-    is closed, the producer's epoch, the sequence that was expected and the one that came.
+    is closed, the producer's epoch, the sequence that was expected and the one that came, where damaged bytes end.
     """
 
     code: Code
@@ -107,6 +108,7 @@ class Refusal:
     epoch: int | None = None
     expected_sequence: int | None = None
     received_sequence: int | None = None
+    damage_end: int | None = None
 
     @property
     def status(self) -> int:
@@ -125,6 +127,8 @@ class Refusal:
         ):
             if number is not None:
                 found.append((name, str(number)))
+        if self.damage_end is not None:
+            found.append(("Stream-Damage-End", offset_text(self.damage_end)))
         if self.status in LIMITED:
             found.append(("Logship-Limits", limits.text()))
         return found

@@ -188,6 +188,7 @@ class Answer:
     limits: Limits | None = None
     cursor: str | None = None
     next_text: str | None = None
+    damage_end: int | None = None
 
 
 OFFSET_BYTES_MAX = 1024
@@ -219,6 +220,7 @@ def parse_answer(status: int, headers: Headers) -> Answer:
         limits=_known(headers, "logship-limits", parse_limits),
         cursor=headers.get("stream-cursor"),
         next_text=next_text if next_text and len(next_text) <= OFFSET_BYTES_MAX else None,
+        damage_end=_known(headers, "stream-damage-end", parse_offset),
     )
 
 

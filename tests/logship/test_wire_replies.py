@@ -34,14 +34,16 @@ def ascii_bytes(pairs: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     st.booleans(),
     st.none() | integers,
     st.none() | integers,
+    st.none() | integers,
 )
 def test_a_refusal_is_read_back(
-    code: Code, end: int | None, first: int | None, closed: bool, epoch: int | None, gap: int | None
+    code: Code, end: int | None, first: int | None, closed: bool, epoch: int | None, gap: int | None, good: int | None
 ) -> None:
-    refusal = Refusal(code, "what is wrong", end, first, closed, epoch, gap, gap)
+    refusal = Refusal(code, "what is wrong", end, first, closed, epoch, gap, gap, good)
     answer = wire.parse_answer(refusal.status, Headers(ascii_bytes(refusal.headers(LIMITS))))
     assert (answer.code, answer.next_offset, answer.first_offset) == (code, end, first)
     assert (answer.closed, answer.epoch, answer.expected_sequence) == (closed, epoch, gap)
+    assert answer.damage_end == good
     assert answer.retry_after_seconds == RETRY_SECONDS.get(code)
     assert answer.limits == (LIMITS if refusal.status in (413, 429, 431, 503) else None)
     assert not answer.superset

@@ -99,6 +99,13 @@ def test_a_flipped_byte_in_what_was_durable_keeps_the_store_shut_and_names_segme
         if frame.lsn < shelf.starts[-1]
         for position in range(frame.body_lsn, frame.end)
     }
+    offsets = {
+        position: f"{frame.entry.stream} offsets {frame.entry.offset} to {frame.entry.offset + frame.entry.length}"
+        for frame in shelf.desk.frames()
+        if frame.entry.length
+        for position in range(frame.body_lsn, frame.end)
+    }
+    assert any(shelf.starts[-1] < position < shelf.synced for position in offsets)
     shelf.lay_out(shelf.synced)
     for position in range(0, shelf.synced, 3):
         if position in bodies:
@@ -111,7 +118,8 @@ def test_a_flipped_byte_in_what_was_durable_keeps_the_store_shut_and_names_segme
             opened_again(shelf.folder)
         frame = max(boundary for boundary in shelf.boundaries if boundary <= position)
         assert f"{start:020} at byte {frame - start}:" in str(caught.value), position
-        assert "fsck" in caught.value.hint
+        assert f"`logship fsck --store {shelf.folder}`" in caught.value.hint
+        assert position not in offsets or offsets[position] in caught.value.cause
         assert shelf.path(start).read_bytes() == content, "nothing was changed"
         shelf.path(start).write_bytes(shelf.desk.segments[start])
     opened_again(shelf.folder)

@@ -20,7 +20,7 @@ def walked(index: Index, rows: dict[int, Row], start: int, end: int) -> list[Row
     """The frames that ``chunks`` would look at for these bytes."""
     found: list[Row] = []
     last = max(rows)
-    for first, following in index.spans("s", start, end):
+    for first, following, *_ in index.stretches("s", start, end):
         lsn: int | None = last if following is None else following
         span = []
         while lsn is not None and lsn >= first:
@@ -90,7 +90,7 @@ def test_a_deleted_stream_and_its_successor_share_nothing() -> None:
     index.add(Kind.CREATE, "s", 0, 0, 200, 100)
     assert index.first_offset("s", 0) == 0
     index.add(Kind.APPEND, "s", 0, 3, 300, 100)
-    assert index.spans("s", 0, 3) == [(300, None)]
+    assert index.stretches("s", 0, 3) == [(300, None, 0, None)]
 
 
 @pytest.mark.case(90)
@@ -109,4 +109,4 @@ def test_the_live_index_is_the_one_that_a_restart_finds(history: list[list[tuple
         again.add(frame.kind, entry.stream, entry.offset, entry.length, frame.lsn, frame.end - frame.lsn)
     assert again.entries() == desk.index.entries()
     for path in PATHS:
-        assert again.spans(path, 0, 10**6) == desk.index.spans(path, 0, 10**6)
+        assert again.stretches(path, 0, 10**6) == desk.index.stretches(path, 0, 10**6)

@@ -11,12 +11,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from logship.collect.follow import Follower
 from logship.collect.gate import Bounds, Gate
 from logship.collect.http import App
 from logship.collect.log import Log
+from logship.collect.run import tell_damage
 from logship.collect.server import Server, listen
 from logship.collect.store import Settings, Store
 from logship.wire import Limits
@@ -155,18 +157,21 @@ async def inside(
     *,
     bounds: Bounds = BOUNDS,
     limits: Limits = LIMITS,
+    settings: Settings | None = None,
     poll_seconds: float = 0.2,
     sse_seconds: float = 30.0,
     allow_origin: str = "",
 ) -> AsyncIterator[Inside]:
-    """A server with bounds of the test's choice, on a store in ``folder``."""
-    store = await Store.open(folder / "store", Settings(limits=limits))
-    gate = Gate(bounds, limits.connections_max)
-    follower = Follower(store, gate, poll_seconds=poll_seconds, sse_seconds=sse_seconds)
-    with (folder / "log").open("w") as log:
-        app = App(store, gate, Log(log), follower, allow_origin)
+    """A server with bounds of the test's choice, on a store in ``folder``; ``settings`` are instead of ``limits``."""
+    settings = settings or Settings(limits=limits)
+    with (folder / "log").open("w") as out:
+        log = Log(out)
+        store = await Store.open(folder / "store", settings, on_damage=partial(tell_damage, log))
+        gate = Gate(bounds, settings.limits.connections_max)
+        follower = Follower(store, gate, poll_seconds=poll_seconds, sse_seconds=sse_seconds)
+        app = App(store, gate, log, follower, allow_origin)
         sockets, address = listen("127.0.0.1:0")
-        server = Server(app, gate, limits, sockets, sweep_seconds=0.02)
+        server = Server(app, gate, settings.limits, sockets, sweep_seconds=0.02)
         await server.start()
         try:
             yield Inside(int(address.rpartition(":")[2]), store, gate, app, server)
