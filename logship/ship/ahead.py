@@ -21,12 +21,10 @@ from logship.ship.followed import FileSource
 from logship.ship.vanished import VanishedFile
 from logship.wire.fields import Digest
 
-<<<<<<< HEAD
+AnySource = SpoolSource | FileSource | VanishedFile
+
 KEPT_BYTES_MAX = 1536 * 1024
 """A larger body is of bytes that hardly compress: made again sooner than it is worth its memory."""
-=======
-AnySource = SpoolSource | FileSource | VanishedFile
->>>>>>> c6bf63c (Ten thousand followed files with the descriptors of a thousand; what was compressed before it was read is read from there; a file that is gone is told)
 
 
 @dataclass(frozen=True, slots=True)
