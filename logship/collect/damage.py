@@ -38,7 +38,7 @@ class Place:
     def text(self) -> str:
         """For people: what cannot be read, where it lies, why, what to do."""
         what = f"bytes {self.start} to {self.end} of {self.stream} are damaged: {self.where}: {self.reason}"
-        return f"{what}; sound bytes go on at {self.end} (`logship fsck` finds all damage of the store)"
+        return f"{what}; read on at {self.end} (`logship fsck` finds all damage of the store)"
 
 
 class Damages:

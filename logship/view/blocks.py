@@ -20,13 +20,21 @@ BLOCK_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Frames that lie together, from ``lsn`` to ``end``; received from ``oldest_ms`` to ``newest_ms``."""
+    """Frames that lie together, from ``lsn`` to ``end``; received from ``oldest_ms`` to ``newest_ms``.
+
+    ``fault``: why there are none to be found from ``lsn`` to the end of the segment.
+    """
 
     segment_lsn: int
     lsn: int
     end: int
     oldest_ms: int
     newest_ms: int
+    fault: str | None = None
+
+
+_LATER_MS = 1 << 62
+"""When the frames were received that cannot be found: any time after those before them."""
 
 
 class SegmentBlocks:
@@ -68,7 +76,10 @@ class SegmentBlocks:
                 numbers.append(len(self._lsns) - 1)
 
     def blocks(self, paths: Iterable[str], start: int, end: int) -> list[Block]:
-        """The blocks with frames of the streams ``paths`` between two LSNs, in order."""
+        """The blocks with frames of the streams ``paths`` between two LSNs, in order; last, where none can be found.
+
+        What cannot be found may be of any stream: whoever reads over the place where that begins is told.
+        """
         low = max(0, bisect_right(self._lsns, start) - 1)
         high = bisect_left(self._lsns, end)
         numbers: set[int] = set()
@@ -76,7 +87,11 @@ class SegmentBlocks:
             held = self._of.get(path)
             if held is not None:
                 numbers.update(held[bisect_left(held, low) : bisect_left(held, high)])
-        return [self._block(number) for number in sorted(numbers)]
+        found = [self._block(number) for number in sorted(numbers)]
+        if self.fault is not None and start <= self.end < end:
+            since_ms = self._newest[-1] if self._newest else 0
+            found.append(Block(self.lsn, self.end, self.end + 1, since_ms, _LATER_MS, self.fault))
+        return found
 
     def _block(self, number: int) -> Block:
         end = self._lsns[number + 1] if number + 1 < len(self._lsns) else self.end

@@ -148,6 +148,8 @@ class Journal:
 
     def frames(self, block: Block) -> list[Frame]:
         """The frames of a block. Raises Gone and Damage."""
+        if block.fault is not None:
+            raise Damage(f"{block.fault}; nothing behind it in its segment can be found")
         key = (block.lsn, block.end)
         with self._lock:
             found = self._frames.get(key)
