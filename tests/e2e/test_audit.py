@@ -91,11 +91,19 @@ def ask(container: str, path: str, command: str) -> str:
     return docker("exec", container, "/usr/bin/python3", "-I", "-c", ASK, path, command)
 
 
-def jam(ha: str, seconds: float) -> None:
-    """Nobody reads HAProxy's pipe for a while: it fills, and HAProxy drops."""
+def jam(ha: str) -> None:
+    """Nobody reads HAProxy's pipe until it is full and HAProxy has dropped something, however long that takes here."""
+    before = dropped(ha)
     signal(ha, 19, "spool --fifo-dir")
-    time.sleep(seconds)
-    signal(ha, 18, "spool --fifo-dir")
+    try:
+        eventually("HAProxy drops", lambda: dropped(ha) > before, seconds=90)
+    finally:
+        signal(ha, 18, "spool --fifo-dir")
+
+
+def dropped(ha: str) -> int:
+    """What the present worker could not write."""
+    return int(ask(ha, "/run/haproxy/admin.sock", "show info").partition("DroppedLogs: ")[2].split()[0])
 
 
 def reload(ha: str) -> None:
@@ -167,7 +175,7 @@ def test_under_load_with_a_jammed_pipe_and_reloads_every_line_is_stored_or_count
     before = {name: total(audited, name) for name in ("produced", "stored", "dropped")}
     with Load(audited.ha_address()) as load:
         for number in range(4):
-            jam(ha, 3)
+            jam(ha)
             if number % 2:
                 reload(ha)
             time.sleep(1)

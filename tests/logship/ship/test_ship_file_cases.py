@@ -285,6 +285,29 @@ def test_a_log_that_is_cleared_by_hand_begins_anew_and_what_was_shipped_stays(li
     assert living.stored(folder) == [b"turn %d\n" % turn * 100 for turn in range(3)]
 
 
+@pytest.mark.case(19)
+def test_of_more_rotations_than_files_are_kept_what_is_left_is_shipped_and_the_loss_recorded(tmp_path: Path) -> None:
+    log, server = tmp_path / "x.log", CollectorServer()
+
+    def ship() -> None:
+        assert Shipper(server.url, options=["--follow", str(log), "--once"]).process.wait(120) == 0
+
+    append(log, b"first\n")
+    ship()
+    append(log, b"what nobody saw\n")
+    for content in (b"second\n", b"third\n"):
+        born_later()
+        log.replace(log.with_name("x.log.1"))  # one is kept
+        append(log, content)
+    ship()
+    kept = [kept for _, kept in sorted(server.model.streams.items())]
+    assert [bytes(each.data) for each in kept] == [b"first\n", b"second\n", b"third\n"]
+    (loss,) = server.model.losses.values()
+    assert (loss.bytes, kept[0].closed) == (None, True)
+    assert loss.stream == min(server.model.streams)
+    server.stop()
+
+
 @pytest.mark.case(8)
 @pytest.mark.parametrize("kind", ["FIFO", "folder"])
 def test_what_was_opened_is_judged_not_what_was_there_before(
