@@ -107,7 +107,9 @@ def troubles(view: View, now: float, names: Sequence[str]) -> list[str]:
     if view.reason:
         return [f"{view.container.label} {view.reason}"]
     said = ((program.name, trouble(program, now)) for program in chosen(view, names))
-    return [f"{view.container.label}: {name} {text}" for name, text in said if text]
+    warnings = view.snapshot.warnings if view.snapshot else ()
+    told = [f"{name} {text}" for name, text in said if text]
+    return [f"{view.container.label}: {text}" for text in [*warnings, *told]]
 
 
 def status_lines(views: Sequence[tuple[View, Sequence[str]]], now: float) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All programs of a container at ``time``, in the container's own order."""
+    """All programs of a container at ``time``, in the container's own order; what else it warns of, in words."""
 
     time: float
     service: str
@@ -63,6 +63,7 @@ class Snapshot:
     phase: str
     healthy: bool
     programs: tuple[Program, ...]
+    warnings: tuple[str, ...] = ()
 
     def program(self, name: str) -> Program | None:
         return next((program for program in self.programs if program.name == name), None)
@@ -123,6 +124,7 @@ def parse(text: bytes) -> Snapshot:
         phase=_field(fields, "phase", str),
         healthy=_field(fields, "healthy", bool),
         programs=tuple(_program(item) for item in programs),
+        warnings=tuple(str(text) for text in (_field(fields, "warnings", list) if "warnings" in fields else ())),
     )
 
 

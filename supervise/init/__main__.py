@@ -43,9 +43,13 @@ def main(plan_path: Path) -> int:
     run_dir, least, host = Path(plan["run_dir"]), int(plan["minfds"]), socket.gethostname()
 
     files = [pattern for program in programs for pattern in program.files]
-    spool, _lock = folders.make_spool(Path(plan["spool_dir"]), plan["service"], host, list(entries), least, files)
+    spool, _lock, why = folders.begin_spool(
+        run_dir, Path(plan["spool_dir"]), plan["service"], host, list(entries), least, files
+    )
     folders.link_spool(run_dir, spool)
-    teller = telling.Teller(plan["service"], host, spool, run_dir, least)
+    teller = telling.Teller(plan["service"], host, spool, run_dir, least, [why] if why else [])
+    if why:
+        teller.event("fault", where="spool", text=why, count=0)
     fifos: dict[str, int] = {}
     sinks: dict[str, int] = {}
     for name, entry in entries.items():

@@ -29,7 +29,8 @@ is a replay of these lines; ``snapshot`` comes every 15 s (snapshot_seconds) and
     dropping     programs, text                      nobody reads the FIFOs: PID 1 empties them, so that nobody hangs
     dropped      program, bytes, unplaced_bytes, milliseconds    what that cost, when a reader was started again;
                  unplaced_bytes of it have no record in the ledger and no place in the stream
-    fault        where, text, count                  init's own mistake, survived; at most 20 lines a minute
+    fault        where, text, count                  init's own mistake, survived; at most 20 lines a minute. Where
+                 "spool": the volume took no spool folder, and where it lies instead (also in ``warnings``)
     snapshot     the fields of state.json, reaped (orphans so far), dropped_bytes (events not stored),
                  undrained_bytes (program output that PID 1 had to drop), faults
 
@@ -104,7 +105,13 @@ def unwell(phase: str, programs: Sequence[ProgramState]) -> list[str]:
 
 
 def state(
-    time: float, service: str, host: str, incarnation: str, phase: str, programs: Sequence[ProgramState]
+    time: float,
+    service: str,
+    host: str,
+    incarnation: str,
+    phase: str,
+    programs: Sequence[ProgramState],
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The object of state.json (ARCHITECTURE.md 5)."""
     return {
@@ -115,6 +122,7 @@ def state(
         "incarnation": incarnation,
         "phase": phase,
         "healthy": not unwell(phase, programs),
+        "warnings": list(warnings),
         "programs": [_program(program) for program in programs],
     }
 

@@ -25,6 +25,8 @@ SOCKET = "supervisor.sock"
 FIFOS = "fifo"
 SAID = "said"
 SPOOL = "spool"
+SPOOLS = "spools"
+"""Below the run folder: where a spool folder lies when the volume refuses it."""
 OWN_STREAMS = ("supervise", "supervisord")
 """What PID 1 writes itself: events, and the log of supervisord."""
 
@@ -37,8 +39,9 @@ def prepare_run_dir(run_dir: Path) -> None:
     """Make the run folder and what must be in it before supervisord reads its configuration. Raises Fault."""
     if len(os.fsencode(run_dir / SOCKET)) + len(".4194304") > SOCKET_PATH_MAX:
         raise Fault("use the run folder", str(run_dir), "a socket's path cannot be that long", "choose a shorter path")
+    made = ((run_dir, 0o755), (run_dir / FIFOS, 0o711), (run_dir / SAID, 0o700), (run_dir / SPOOLS, 0o755))
     try:
-        for folder, mode in ((run_dir, 0o755), (run_dir / FIFOS, 0o711), (run_dir / SAID, 0o700)):
+        for folder, mode in made:
             folder.mkdir(mode=mode, parents=True, exist_ok=True)
             folder.chmod(mode)
         for stale in (run_dir / STATE, run_dir / SOCKET):
@@ -71,6 +74,34 @@ def move_up(descriptor: int, least: int) -> int:
         os.close(descriptor)
 
 
+def begin_spool(
+    run_dir: Path,
+    spool_dir: Path,
+    service: str,
+    host: str,
+    programs: Sequence[str],
+    least: int,
+    files: Sequence[str] = (),
+) -> tuple[Path, int, str]:
+    """As ``make_spool``, on the volume; where that refuses it, in the run folder, and why, else "". Raises Fault.
+
+    Logging never keeps a program from running: a volume that an outage of the collector filled, or that is broken,
+    costs no start. What lies in the run folder is shipped, and adopted by the container's next life, like any other
+    spool folder, but goes with the container.
+    """
+    try:
+        return (*make_spool(spool_dir, service, host, programs, least, files), "")
+    except Fault as refused:
+        beside = run_dir / SPOOLS
+        try:
+            path, lock = make_spool(beside, service, host, programs, least, files)
+        except Fault as fault:
+            causes = f"{refused.cause}; {fault.cause}"
+            raise Fault(refused.operation, f"{spool_dir} or {beside}", causes, refused.hint) from fault
+        risk = "what the collector does not hold yet goes with the container"
+        return path, lock, f"{spool_dir} takes no spool folder ({refused.cause}): it is {path}, and {risk}"
+
+
 def make_spool(
     spool_dir: Path, service: str, host: str, programs: Sequence[str], least: int, files: Sequence[str] = ()
 ) -> tuple[Path, int]:
@@ -83,7 +114,7 @@ def make_spool(
     """
     now = datetime.now(UTC)
     name = layout.incarnation_name(now, os.urandom(4))
-    fresh = spool_dir / f".new-{name}"
+    fresh, final, lock = spool_dir / f".new-{name}", spool_dir / name, -1
     try:
         fresh.mkdir(mode=0o755, parents=True)
         lock = move_up(os.open(fresh / layout.ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), least)
@@ -102,13 +133,27 @@ def make_spool(
         replace_file(fresh / layout.IDENTITY, (json.dumps(identity) + "\n").encode())
         _sync(fresh / layout.IDENTITY)
         _sync(fresh)
-        final = spool_dir / name
         fresh.rename(final)
         _sync(spool_dir)
     except OSError as error:
+        for path in (fresh, final):
+            _remove(path)
+        if lock >= 0:
+            os.close(lock)
         hint = "mount a writable volume there, or set SUPERVISE_SPOOL_DIR"
         raise Fault("make the spool folder in", str(spool_dir), str(error), hint) from error
     return final, lock
+
+
+def _remove(folder: Path) -> None:
+    """Remove a spool folder in which nobody has written; what stays is cleared away by whoever adopts there."""
+    with contextlib.suppress(OSError):
+        for path in [*folder.iterdir()]:
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
+        folder.rmdir()
 
 
 def link_spool(run_dir: Path, spool: Path) -> None:

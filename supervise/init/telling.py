@@ -25,9 +25,12 @@ USAGE_AGE_MAX = 1.0
 
 
 class Teller:
-    """Stream ``supervise`` and state.json of one incarnation."""
+    """Stream ``supervise`` and state.json of one incarnation; ``warnings`` are true for all of it."""
 
-    def __init__(self, service: str, host: str, spool: Path, run_dir: Path, least: int) -> None:
+    def __init__(
+        self, service: str, host: str, spool: Path, run_dir: Path, least: int, warnings: Sequence[str] = ()
+    ) -> None:
+        self._warnings = warnings
         self._service = service
         self._host = host
         self._incarnation = spool.name
@@ -51,7 +54,7 @@ class Teller:
 
     def state(self, phase: str, programs: Sequence[events.ProgramState], snapshot: dict[str, Any] | None) -> None:
         """Replace state.json; with ``snapshot`` (its further fields) also write a snapshot line. Tells health."""
-        found = events.state(time.time(), self._service, self._host, self._incarnation, phase, programs)
+        found = events.state(time.time(), self._service, self._host, self._incarnation, phase, programs, self._warnings)
         if found["healthy"] is not self.healthy:
             self.healthy = found["healthy"]
             self.event("health", healthy=self.healthy, because=events.unwell(phase, programs))

@@ -12,6 +12,8 @@ INITS = ("docker-init", "tini", "dumb-init", "catatonit", "s6-svscan", "systemd"
 FILES_SPARE = 100
 LAYER, MEMORY, VOLUME = "layer", "memory", "volume"
 """What a spool lies on: the container's own layer, a tmpfs, any other mount."""
+BESIDE = "spools"
+"""The folder in the run folder where PID 1 makes it when the volume refuses."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,12 @@ def pid1(found: Container, _: Conditions) -> Iterator[Flaw]:
 def spool_disk(found: Container, _: Conditions) -> Iterator[Flaw]:
     if found.spool_disk != VOLUME:
         where = {LAYER: "the container's own layer", MEMORY: "memory (tmpfs)"}[found.spool_disk]
+        what = f"the spool lies on {where}"
         write = f'volumes: ["SERVICE-spool:{found.spool.rpartition("/")[0]}"]'  # the folders of all lives
-        yield Flaw(Place(found.spool), f"the spool lies on {where}", Deed.ADD, write)
+        if found.spool.split("/")[-2:-1] == [BESIDE]:
+            what += ": the volume took none when this life began"
+            write = "room on the volume (or mend it), then docker restart"
+        yield Flaw(Place(found.spool), what, Deed.ADD, write)
 
 
 @lint(

@@ -65,6 +65,13 @@ def test_a_volume_goes_where_the_folders_of_all_lives_are() -> None:
     assert finding.write == 'volumes: ["SERVICE-spool:/var/spool/logship"]'
 
 
+def test_a_spool_beside_a_volume_that_took_none_asks_for_room_there_and_not_for_another_volume() -> None:
+    beside = replace(GOOD, spool="/run/supervise/spools/1", spool_disk="layer")
+    (flaw,) = examine([], KNOWN, beside)
+    assert "the volume took none" in flaw.what
+    assert flaw.write == "room on the volume (or mend it), then docker restart"
+
+
 def test_a_good_container_passes() -> None:
     assert examine([], KNOWN, GOOD) == []
 

@@ -76,6 +76,7 @@ def state(*programs: dict[str, Any], now: float = NOW, age: float = 2, fields: A
         "incarnation": "20261123T200000Z-0badcafe",
         "phase": "running",
         "healthy": True,
+        "warnings": [],
         "programs": list(programs),
     }
     return json.dumps({**whole, **other, **(fields or {})}).encode()

@@ -246,3 +246,9 @@ def test_a_program_name_cannot_reach_the_terminal_as_a_command() -> None:
     names = ("a\x1b]0;x\x07", "b")
     for text in (*status_table([(seen, names)], NOW, colour=False), *matrix([(seen, names)], NOW, colour=False)):
         assert "\x1b" not in text
+
+
+def test_what_a_container_warns_of_is_trouble_though_its_programs_are_well() -> None:
+    seen = view(container(), state(program("webapp"), warnings=["the volume takes no spool folder"]), NOW)
+    assert troubles(seen, NOW, ["webapp"]) == [f"{seen.container.label}: the volume takes no spool folder"]
+    assert container_line(seen, ["webapp"], NOW)["well"]

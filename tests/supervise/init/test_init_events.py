@@ -34,6 +34,7 @@ def test_state_has_the_shape_of_the_architecture() -> None:
         "incarnation": "i",
         "phase": "running",
         "healthy": True,
+        "warnings": [],
         "programs": [
             {
                 "name": "web",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from supervise.init.folders import make_spool
+from supervise.init.folders import begin_spool, make_spool
 
 
 def test_the_folders_of_all_streams_are_there_before_the_spool_has_its_name(tmp_path: Path) -> None:
@@ -18,3 +18,10 @@ def test_the_folders_of_all_streams_are_there_before_the_spool_has_its_name(tmp_
         "supervisord",
         "webapp",
     ]
+
+
+def test_the_volume_is_preferred_and_nothing_is_said_then(tmp_path: Path) -> None:
+    path, lock, why = begin_spool(tmp_path / "run", tmp_path / "volume", "webapp", "3f2a9c", ["web"], 100)
+    os.close(lock)
+    assert path.parent == tmp_path / "volume"
+    assert why == ""
