@@ -32,6 +32,7 @@ class Families:
         self.of: dict[Lane, str] = {}
         self.found: dict[Key, Found] = {}
         self.resting = Resting()
+        self._unknown: set[Key] = set()  # files of which nothing was stored when they were found
         self._host = host
 
     @property
@@ -51,7 +52,11 @@ class Families:
                 if fits.begun or not self._has_younger(found):
                     fitting[key] = fits
         originals = dict(self.resting.originals())
-        originals |= {self.of[lane]: source_of(lane).evidence for lane in self.lanes.values() if self._is_live(lane)}
+        originals |= {
+            self.of[lane]: source_of(lane).evidence
+            for key, lane in self.lanes.items()
+            if self._is_live(lane) and not self._never_had(key, lane)
+        }
         unknown: dict[str, Found] = {}  # originals of which nothing is stored
         for key, found in waiting.items():
             if not found.place.rotated and key in fitting:
@@ -64,6 +69,8 @@ class Families:
             elif key not in fitting:
                 fitting[key] = self._new(found, {*taken, *known}, now_ns)
                 taken.add(fitting[key].id)
+        for key, fits in fitting.items():
+            (self._unknown.discard if fits.links else self._unknown.add)(key)
         return fitting
 
     def turns(self, lanes: Sequence[Lane]) -> list[Lane]:
@@ -117,6 +124,11 @@ class Families:
     def _is_live(self, lane: Lane) -> bool:
         source = source_of(lane)
         return source.named and os.path.realpath(source.path) == self.of[lane]
+
+    def _never_had(self, key: Key, lane: Lane) -> bool:
+        """Whether nobody has seen or stored a byte of the file: what copies of it hold was not read from it."""
+        source = source_of(lane)
+        return key in self._unknown and not source.size and not source.gone
 
     def _has_younger(self, found: Found) -> bool:
         """Whether rotated files are younger than the one written to: what they hold is older, and goes first."""

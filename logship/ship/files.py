@@ -183,6 +183,7 @@ class Files:
         assert self._globs is not None
         seen: dict[Key, Place] = {}
         asking: dict[Key, Place] = {}
+        rotated: set[str] = set()  # families of which there is more than the file written to
         for place in self._globs.look():
             try:
                 facts = os.stat(place.path)  # noqa: PTH116  # text paths, many, several times a second
@@ -194,7 +195,9 @@ class Files:
             key = facts.st_dev, facts.st_ino
             if key not in seen or (seen[key].rotated and not place.rotated):
                 seen[key] = place
-            if self._is_new(key, facts, place):
+            if place.rotated:
+                rotated.add(place.family)
+            if self._is_new(key, facts, place, place.family in rotated):
                 asking[key] = place
         self._asking = {key: asking[key] for key in self._asking if key in asking}
         self._open_asking(asking)
@@ -224,7 +227,8 @@ class Files:
         self._left = False
         self._resting.keep(seen)
 
-    def _is_new(self, key: Key, facts: os.stat_result, place: Place) -> bool:
+    def _is_new(self, key: Key, facts: os.stat_result, place: Place, in_family: bool) -> bool:
+        """Whether it is to be opened. An empty one is only where others of its family may be copies of what it had."""
         if key in self._families.lanes or key in self._families.found or key in self._opener.own:
             return False
         if not stat.S_ISREG(facts.st_mode):
@@ -232,7 +236,7 @@ class Files:
             return False
         rest = self._resting.get(key)
         if rest is None:
-            return facts.st_size > 0
+            return facts.st_size > 0 or (in_family and not place.rotated)
         return not rest.is_as_it_was(facts.st_size, facts.st_mtime_ns, place)
 
     def _open(self, key: Key, place: Place) -> None:

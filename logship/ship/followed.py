@@ -212,7 +212,7 @@ class FileSource:
     def _held(self) -> Held:
         size, gone = self._tailer.size, self._tailer.gone
         spans = (Span(0, size),) if size else ()
-        return Held(spans, size, size > 0 or gone > 0, self._tailer.over, gone=gone, path=self.path)
+        return Held(spans, size, True, self._tailer.over, gone=gone, path=self.path)
 
     def _guarded(self) -> bool:
         guard = self._guard

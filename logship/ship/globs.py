@@ -11,12 +11,13 @@ import fnmatch
 import glob
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from logship.ship.packed import READABLE
 
 _ROTATED = re.compile(r"[.-]\d[\d.-]{0,31}")
+_SUFFIX = re.compile(r"[.-]\d[\d.-]{0,31}$")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z")
 _NUMBER = re.compile(r"\.(\d{1,9})")
 
@@ -58,10 +59,9 @@ class Globs:
                 else:
                     named[path] = None
         found: dict[str, Place] = {}
-        for path in self._patterns:
-            if path not in named and not glob.has_magic(path):  # between two steps of a rotation
-                family = self._family(path)
-                found |= {each: Place(each, family, True) for each in self._rotated(family)}
+        for path in self._gone(named):  # between two steps of a rotation, or its writer has nothing to say since
+            family = self._family(path)
+            found |= {each: Place(each, family, True) for each in self._rotated(family)}
         for path in sorted(named, key=lambda path: (len(path), path)):  # x.log before x.log.1, which is of its family
             if path not in found:
                 family = self._family(path)
@@ -91,6 +91,16 @@ class Globs:
                 if rotated and ending in READABLE:
                     found.append(f"{folder}/{name}")
         return found
+
+    def _gone(self, named: Collection[str]) -> list[str]:
+        """The paths that patterns name, where there is only what rotation made of the file."""
+        found = [pattern for pattern in self._patterns if not glob.has_magic(pattern)]
+        for pattern in filter(glob.has_magic, self._patterns):
+            for path in glob.glob(f"{pattern}[.-][0-9]*", recursive=True):  # noqa: PTH207  # as above
+                stem = _SUFFIX.sub("", path)
+                if stem != path and path not in named:
+                    found.append(stem)
+        return [path for path in dict.fromkeys(found) if path not in named]
 
     def _family(self, path: str) -> str:
         """The path without links."""

@@ -163,6 +163,41 @@ def copied_and_emptied(log: Path, backups: int = 3) -> None:
     os.truncate(log, 0)
 
 
+def test_a_file_that_was_emptied_before_its_first_look_is_read_from_its_copy(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    """It was found, and waited for the list of the files that the collector knows, when it was copied and emptied."""
+    server.fault = lambda _method, _path: "refuse"
+    append(log, b"first\n")
+    ship(log)
+    until(lambda: bool(server.requests), "it is tried")
+    copied_and_emptied(log)
+    server.fault = lambda _method, _path: ""
+    until(lambda: any(streams(server)), "the copy is stored")
+    append(log, b"second\n")
+    until(lambda: len([*filter(None, streams(server))]) == 2, "what was written since is stored")
+    assert sorted(filter(None, streams(server))) == [b"first\n", b"second\n"]
+    assert not server.model.losses
+
+
+def test_a_copy_of_a_file_that_is_still_empty_goes_on_with_its_stream(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path
+) -> None:
+    """Copied and emptied while there was no shipper, and nothing was written since."""
+    append(log, b"begun\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    append(log, b"written while nobody looked\n")
+    copied_and_emptied(log)
+    for _ in range(2):
+        assert ship(log, once=True).process.wait(120) == 0
+        assert streams(server) == [b"begun\nwritten while nobody looked\n"]
+        assert not server.model.losses
+    append(log, b"new\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    assert sorted(streams(server)) == [b"begun\nwritten while nobody looked\n", b"new\n"]
+    assert not server.model.losses
+
+
 @pytest.mark.case(28)
 def test_a_copy_of_a_file_that_was_not_emptied_yet_is_not_shipped_beside_it(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
