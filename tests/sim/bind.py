@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as real_datetime
 import fcntl
+import glob
 import importlib
 import inspect
 import os
@@ -29,13 +30,25 @@ from typing import Any
 import logship.collect
 import logship.ship
 import logship.spool
-from logship.ship import courier, watch
+from logship.ship import birth, courier, watch
 from logship.spool import reserve
-from tests.sim.kernel import Fcntl, Os
+from tests.sim.kernel import Fcntl, Glob, Os
 from tests.sim.network import Network
 from tests.sim.paths import SimPath
 from tests.sim.sockets import SimSocket, Sockets
-from tests.sim.threads import Chance, Epoll, Pool, Queues, Select, Signals, SimQueue, SimThread, Threading, Time
+from tests.sim.threads import (
+    Chance,
+    Epoll,
+    Pool,
+    Queues,
+    Select,
+    Signals,
+    SimLock,
+    SimQueue,
+    SimThread,
+    Threading,
+    Time,
+)
 
 LEFT_OUT = {"cli", "fsck", "reserve"}
 """Modules that no world runs; ``reserve`` is replaced where it is used."""
@@ -61,12 +74,13 @@ class World:
         self.os = os
         self.network = network
         self.fcntl = Fcntl(os)
+        self.glob = Glob(os)
         self.time = Time(os)
         self.chance = Chance(os)
         self.signals = Signals(os)
         self.sockets = Sockets(os)
         SimPath.os = SimThread.os = Pool.os = Epoll.os = os
-        SimQueue.engine = os.engine
+        SimQueue.engine = SimLock.engine = os.engine
         SimSocket.network = network
 
 
@@ -108,8 +122,8 @@ def _values(world: World) -> dict[int, Any]:
         (os, world.os), (fcntl, world.fcntl), (time, world.time), (random, world.chance), (select, Select),
         (signal, world.signals), (socket, world.sockets), (threading, Threading), (queue, Queues), (Path, SimPath),
         (queue.SimpleQueue, SimQueue), (ThreadPoolExecutor, Pool), (courier.Courier, SimCourier),
-        (watch.Watch, SimWatch),
-        (reserve.reserve, keep), (reserve.punch, punch), (real_datetime.datetime, Moment), (time.time, world.time.time),
+        (watch.Watch, SimWatch), (reserve.reserve, keep), (reserve.punch, punch), (glob, world.glob),
+        (birth.birth_ns, world.os.birth_ns), (real_datetime.datetime, Moment), (time.time, world.time.time),
         (time.monotonic, world.time.monotonic),
     ]  # fmt: skip
     return {id(real): fake for real, fake in pairs}
@@ -120,7 +134,8 @@ def _places() -> tuple[list[tuple[Any, str, int]], list[tuple[Any, Any]]]:
     """Where the modules hold something of the operating system: names in modules, defaults of functions."""
     reals = [
         os, fcntl, time, random, select, signal, socket, threading, queue, Path, queue.SimpleQueue, ThreadPoolExecutor,
-        courier.Courier, watch.Watch, reserve.reserve, reserve.punch, real_datetime.datetime, time.time, time.monotonic,
+        courier.Courier, watch.Watch, reserve.reserve, reserve.punch, glob, birth.birth_ns, real_datetime.datetime,
+        time.time, time.monotonic,
     ]  # fmt: skip
     known = {id(real) for real in reals}
     names: list[tuple[Any, str, int]] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import glob
 import os
 import queue
 import select
@@ -19,6 +20,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+from logship.ship import birth
 from tests.sim import bind
 from tests.sim.disk import FileSystem, make_folder
 from tests.sim.engine import Engine
@@ -59,7 +61,8 @@ class Fake:
         world = bind.World(system, network)
         self.world = SimpleNamespace(
             os=system, fcntl=world.fcntl, time=world.time, socket=world.sockets, threading=Threading, queue=Queues,
-            select=Select, root=sim_path("/work"), until=self._until, serve=self._serve,
+            select=Select, root=sim_path("/work"), glob=world.glob, birth_ns=system.birth_ns, until=self._until,
+            serve=self._serve,
         )  # fmt: skip
         self.process = self._process("client")
 
@@ -129,7 +132,7 @@ class Real:
     def __init__(self, folder: Path) -> None:
         self.world = SimpleNamespace(
             os=os, fcntl=fcntl, time=time, socket=socket, threading=threading, queue=queue, select=select, root=folder,
-            until=self._until, serve=self._serve,
+            glob=glob, birth_ns=birth.birth_ns, until=self._until, serve=self._serve,
         )  # fmt: skip
         self._loops: list[tuple[asyncio.AbstractEventLoop, threading.Thread]] = []
 

@@ -27,8 +27,9 @@ class Inode:
     """A file, folder, FIFO or link. ``data`` is what processes see, ``platter`` what is left after a crash."""
 
     __slots__ = (
-        "ctime", "data", "dirty", "drained", "fs", "holder", "kind", "links", "mtime", "name", "names", "number",
-        "opened", "ops", "parent", "platter", "platter_names", "readers", "reserved", "taken", "target", "watchers",
+        "born", "ctime", "data", "dirty", "drained", "fs", "holder", "kind", "links", "mtime", "name", "names",
+        "number", "opened", "ops", "parent", "platter", "platter_names", "readers", "reserved", "taken", "target",
+        "watchers",
     )  # fmt: skip
 
     def __init__(self, fs: FileSystem, kind: int, number: int) -> None:
@@ -41,7 +42,7 @@ class Inode:
         self.names: dict[str, Inode] = {}
         self.platter_names: dict[str, Inode] = {}
         self.ops: list[tuple[str, str, Inode]] = []  # what a crash may forget: (name gone or "", name new or "", inode)
-        self.mtime = self.ctime = 0.0
+        self.mtime = self.ctime = self.born = 0.0
         self.links = 0
         self.opened = 0
         self.holder: object | None = None  # the open file that has the flock
@@ -282,7 +283,7 @@ class FileSystem:
         else:
             number, self._next = self._next, self._next + 1
         inode = Inode(self, kind, number)
-        inode.mtime = inode.ctime = self.clock()
+        inode.mtime = inode.ctime = inode.born = self.clock()
         return inode
 
     def _link(self, folder: Inode, name: str, inode: Inode) -> None:

@@ -18,7 +18,7 @@ TICK_SECONDS = 0.004
 class Facts:
     """What stat(2) says."""
 
-    __slots__ = ("_ctime", "_epoch", "_mtime", "st_dev", "st_ino", "st_mode", "st_nlink", "st_size")
+    __slots__ = ("_born", "_ctime", "_epoch", "_mtime", "st_dev", "st_ino", "st_mode", "st_nlink", "st_size")
 
     def __init__(self, inode: Inode, epoch: float) -> None:
         self.st_dev = inode.fs.device
@@ -27,6 +27,7 @@ class Facts:
         self.st_size = 0 if inode.kind == stat.S_IFIFO else len(inode.data)
         self._epoch = epoch
         self._mtime, self._ctime = inode.mtime, inode.ctime
+        self._born = inode.born
         self.st_nlink = inode.links
 
     @property
@@ -38,6 +39,11 @@ class Facts:
     def st_mtime_ns(self) -> int:
         """The same in nanoseconds."""
         return int(self.st_mtime * 1e9)
+
+    @property
+    def birth_ns(self) -> int:
+        """When it was made."""
+        return int((self._epoch + self._born - self._born % TICK_SECONDS) * 1e9)
 
     @property
     def st_ctime_ns(self) -> int:
@@ -63,6 +69,10 @@ class Entry:
     def is_dir(self, **_: bool) -> bool:
         """As it was listed."""
         return self._inode.is_folder
+
+    def is_symlink(self) -> bool:
+        """As it was listed."""
+        return self._inode.kind == stat.S_IFLNK
 
 
 class Listing(list[Entry]):

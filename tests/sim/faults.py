@@ -25,9 +25,8 @@ class Faults:
         kind = fault.kind
         if kind in ("kill spool", "kill ship", "kill container", "remove container", "stop container"):
             self._strike_container(fault)
-        elif kind in ("kill collect", "kill janitor"):
-            process = self._world.collect if kind == "kill collect" else self._world.janitor
-            self._fuse(process, fault, None)
+        elif kind in ("kill collect", "kill janitor", "kill follower"):
+            self._fuse(getattr(self._world, kind.removeprefix("kill ")), fault, None)
         elif kind == "crash machine":
             victims = [each.process_to_hit(number) for each in self._world.containers.values()]
             self._fuse(victims[number % len(victims)], fault, self._crash_apps)
@@ -95,11 +94,14 @@ class Faults:
         self._world.apps_down = True
         for container in self._world.containers.values():
             container.power_off()
-        if self._world.janitor is not None:
-            self._world.janitor.kill()
+        for process in (self._world.janitor, self._world.follower):
+            if process is not None:
+                process.kill()
         self._world.oracle.before_crash()
         self._world.apps.crash()
         self._world.oracle.after_crash()
+        if self._world.logfile is not None:
+            self._world.logfile.lost_power()
         self._world.tell("the machine of the containers is off")
         self._world.engine.after(1.0, self._boot_apps)
 
@@ -107,6 +109,7 @@ class Faults:
         self._world.apps_down = False
         make_folder(self._world.apps, "/run")
         self._world.start_janitor()
+        self._world.start_follower()
         for container in self._world.containers.values():
             if not container.removed:
                 container.start()

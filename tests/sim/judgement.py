@@ -11,6 +11,7 @@ from logship.collect.journal import CLOSES, ZSTD, Frame, Kind, frame_at
 from logship.collect.ledger import unpack_losses
 from logship.spool.ranges import Span, merged, without
 from logship.values import Invalid, Loss, Source
+from tests.sim import judge_files
 from tests.sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -101,11 +102,23 @@ def judge(oracle: Oracle) -> None:
                 f"{claim.path}: gone on with at {claim.offset} by a source that ends otherwise",
             )
     oracle.world.met["bytes stored"] += sum(len(stored.data) for stored in streams.values())
+    judge_files.judge(oracle.world, _files(streams), losses)
     chains: dict[Key, list[Stored]] = {}
     for stored in streams.values():
+        if judge_files.is_file(stored.path):
+            continue
         chains.setdefault(stored.key, []).append(stored)
     for key in {**oracle.sources, **dict.fromkeys(chains)}:
         _judge_chain(oracle, key, chains.get(key, []), losses)
+
+
+def files_left(oracle: Oracle) -> list[str]:
+    """What is not stored yet of followed files. Raises Violation."""
+    return judge_files.left(oracle.world, _files(read(oracle)[0])) if oracle.world.logfile else []
+
+
+def _files(streams: dict[str, Stored]) -> list[Stored]:
+    return [each for each in streams.values() if judge_files.is_file(each.path)]
 
 
 def _judge_chain(oracle: Oracle, key: Key, chain: list[Stored], losses: list[Loss]) -> None:
@@ -169,6 +182,8 @@ def _judge_end(oracle: Oracle, key: Key, chain: list[Stored]) -> None:
     for last in lasts:
         if alive and last.closed and _goes_on(oracle, key, last):
             raise Violation("open while its incarnation lives", f"{last.path} is closed")
+    # One that a late request made, when all was over and nothing was left, stays as it is: empty.
+    lasts = [each for each in lasts if each.data or not oracle.source(key).crashed]
     if not alive and lasts and not all(last.closed for last in lasts):
         raise Violation("closed at the end", f"{[each.path for each in lasts if not each.closed]}")
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import fcntl as real_fcntl
+import fnmatch
+import glob as real_glob
 import os as real
 import stat
 from collections.abc import Sequence
@@ -34,16 +36,25 @@ def refused(number: int, name: object = "") -> OSError:
     return OSError(number, real.strerror(number), str(name))
 
 
+class Paths:
+    """``os.path``: there are no links but those to descriptors and to the newest segment."""
+
+    realpath = staticmethod(real.path.normpath)
+    split = staticmethod(real.path.split)
+    splitext = staticmethod(real.path.splitext)
+    samestat = staticmethod(real.path.samestat)
+
+
 class Os:
     """``os`` and ``fcntl`` for whichever process runs."""
 
-    path = real.path
+    path = Paths
     fspath = staticmethod(real.fspath)
     fsencode = staticmethod(real.fsencode)
     strerror = staticmethod(real.strerror)
     O_RDONLY, O_WRONLY, O_RDWR = real.O_RDONLY, real.O_WRONLY, real.O_RDWR
     O_CREAT, O_TRUNC, O_EXCL, O_APPEND = real.O_CREAT, real.O_TRUNC, real.O_EXCL, real.O_APPEND
-    O_CLOEXEC, O_DIRECTORY, O_NONBLOCK = real.O_CLOEXEC, real.O_DIRECTORY, real.O_NONBLOCK
+    O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_NOCTTY = real.O_CLOEXEC, real.O_DIRECTORY, real.O_NONBLOCK, real.O_NOCTTY
     SPLICE_F_NONBLOCK, MFD_CLOEXEC = real.SPLICE_F_NONBLOCK, real.MFD_CLOEXEC
 
     def __init__(self, engine: Engine, epoch: float = 1_795_464_901.0) -> None:
@@ -141,7 +152,14 @@ class Os:
             names = names[at:] + names[:at]
         return Listing(Entry(self, real.fspath(path), name, folder.names[name]) for name in names)
 
+    def listdir(self, path: Name) -> list[str]:
+        return [entry.name for entry in self.scandir(path)]
+
     # Descriptors.
+
+    def birth_ns(self, descriptor: int) -> int:
+        """statx(2)."""
+        return Facts(self._file(self.enter(), descriptor).inode, self.epoch).birth_ns
 
     def close(self, descriptor: int) -> None:
         process = self.process
@@ -287,3 +305,21 @@ class Fcntl:
         """FIONREAD."""
         process = self._os.enter()
         return len(self._os._file(process, descriptor).inode.data).to_bytes(4, "little")
+
+
+class Glob:
+    """``glob``, for patterns in the last part of a path."""
+
+    has_magic = staticmethod(real_glob.has_magic)
+
+    def __init__(self, os: Os) -> None:
+        self._os = os
+
+    def glob(self, pattern: str, recursive: bool = False) -> list[str]:  # noqa: ARG002  # glob's own
+        folder, _, last = pattern.rpartition("/")
+        assert not real_glob.has_magic(folder), pattern
+        try:
+            names = self._os.listdir(folder)
+        except OSError:
+            return []
+        return [f"{folder}/{name}" for name in names if name[0] != "." and fnmatch.fnmatchcase(name, last)]

@@ -196,6 +196,7 @@ class Network:
         self.met: Counter[str] = Counter()
         self.blocked: set[tuple[str, str]] = set()
         self.dark: set[str] = set()  # hosts that are off
+        self.names: dict[tuple[str, str], SimSocket] = {}  # abstract ones, by host
         self._expected: dict[str, list[Callable[[], None]]] = {}
         self.listeners: dict[tuple[str, int], Listener] = {}
         self.latency_max = 0.005

@@ -13,6 +13,9 @@ from tests.sim.network import Fate
 
 PROGRAMS = ("app", "web")
 ENTRIES = ("spool", *PROGRAMS)
+WAYS = (("rename",), ("rename", "empty"), ("rename", "delete"), ("empty",), ("delete",))
+"""How files are rotated. "copytruncate" can be planned, too (``test_sim_found``), and is left out: near its moment a
+copy may still be sent twice, or stay behind until the file is written to again."""
 FATES = (
     "cut-request", "cut-answer", "lose-request", "lose-answer", "delay-request", "delay-answer", "again", "garble",
     "die", "die",
@@ -43,6 +46,18 @@ class Write:
 
     def __str__(self) -> str:
         return f"{self.at:7.3f}  {self.container}: {self.program} writes {self.size} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A program writes so many bytes to a file of its own, or somebody rotates it."""
+
+    at: float
+    kind: str
+    size: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.at:7.3f}  file: {self.kind}" + (f" {self.size} bytes" if self.size else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +108,16 @@ class Plan:
     writes: tuple[Write, ...]
     faults: tuple[Fault, ...]
     fates: tuple[tuple[int, Fate], ...] = field(default=())
+    files: tuple[Change, ...] = ()
+    """What happens to a file that is followed; none: nobody follows any."""
 
     @property
     def size(self) -> int:
         """How much there is to read."""
-        return len(self.writes) + len(self.faults) + len(self.fates) + len(self.containers)
+        return len(self.writes) + len(self.faults) + len(self.fates) + len(self.files) + len(self.containers)
 
     def without(self, kind: str, first: int, count: int) -> Plan:
-        """The same without some of its ``writes``, ``faults`` or ``fates``."""
+        """The same without some of its ``writes``, ``faults``, ``fates`` or ``files``."""
         kept = getattr(self, kind)
         changed: dict[str, object] = {kind: kept[:first] + kept[first + count :]}
         return replace(self, **changed)  # type: ignore[arg-type]  # the names are its own fields
@@ -108,7 +125,8 @@ class Plan:
     def lines(self) -> list[str]:
         """It, for people."""
         said = [f"containers {', '.join(self.containers)}; {self.knobs}"]
-        told = [(each.at, str(each)) for each in self.writes] + [(each.at, str(each)) for each in self.faults]
+        told = [(each.at, str(each)) for each in self.writes]
+        told += [(each.at, str(each)) for each in self.faults] + [(each.at, str(each)) for each in self.files]
         said += [text for _, text in sorted(told)]
         said += [
             f"request {number}: {fate.kind} at {fate.at:.0%}" + (f", {fate.seconds:.2f} s" if fate.seconds else "")
@@ -123,15 +141,15 @@ def make(seed: int) -> Plan:
     containers = ("web1", "web2")[: chance.choice((1, 1, 2))]
     seconds = chance.choice((3.0, 5.0, 8.0))
     calm = chance.random() < 0.15
-    return Plan(
-        seed,
-        seconds,
-        _knobs(chance),
-        containers,
-        _writes(chance, containers, seconds),
-        () if calm else _faults(chance, containers, seconds),
-        _fates(chance),
-    )
+    knobs, writes = _knobs(chance), _writes(chance, containers, seconds)
+    faults = () if calm else _faults(chance, containers, seconds)
+    fates = _fates(chance)
+    chance = Random(f"files {seed}")
+    files: tuple[Change, ...] = ()
+    if chance.random() < 0.15:
+        files, more = _files(chance, seconds)
+        faults += more
+    return Plan(seed, seconds, knobs, containers, writes, faults, fates, files)
 
 
 def _knobs(chance: Random) -> Knobs:
@@ -184,6 +202,21 @@ def _faults(chance: Random, containers: tuple[str, ...], seconds: float) -> tupl
         steps = chance.randint(1, most) if most else 0
         found.append(Fault(round(chance.random() * seconds, 3), kind, victim, steps, lasts, call))
     return tuple(found)
+
+
+def _files(chance: Random, seconds: float) -> tuple[tuple[Change, ...], tuple[Fault, ...]]:
+    """A file's life, and its shipper's ends."""
+    kinds = ("write", "write", "write", *chance.choice(WAYS))
+    found = [Change(round(chance.random() * seconds, 3), "write", 40)]
+    for _ in range(chance.randint(3, 14)):
+        kind = chance.choice(kinds)
+        size = chance.choice((16, 200, 900, 5000)) if kind == "write" else 0
+        found.append(Change(round(chance.random() * seconds, 3), kind, size))
+    faults = [
+        Fault(round(chance.random() * seconds, 3), "kill follower", steps=chance.choice((0, chance.randint(1, 60))))
+        for _ in range(chance.choice((0, 0, 1, 3)))
+    ]
+    return tuple(sorted(found, key=lambda each: each.at)), tuple(faults)
 
 
 def _fates(chance: Random) -> tuple[tuple[int, Fate], ...]:

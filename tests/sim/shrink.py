@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.sim.plan import Plan
 
-PARTS = ("faults", "fates", "writes")
+PARTS = ("faults", "fates", "files", "writes")
 
 
 def shrunk(plan: Plan, fails: Callable[[Plan], bool], plays_max: int = 400) -> Plan:

@@ -147,6 +147,7 @@ class SimSocket:
         self._eof = False
         self._reader: Task | None = None
         self.place: tuple[str, int] = ("", 0)
+        self._name: tuple[str, str] | None = None
 
     def settimeout(self, seconds: float | None) -> None:
         self._timeout = seconds
@@ -157,9 +158,23 @@ class SimSocket:
     def setsockopt(self, *_: object) -> None:
         """Nothing depends on it here."""
 
-    def bind(self, place: tuple[str, int]) -> None:
+    def bind(self, place: tuple[str, int] | str) -> None:
+        """A place of the network, or an abstract name of the host: that is had by one socket at a time."""
         self.process.enter()
-        self.place = place
+        if isinstance(place, tuple):
+            self.place = place
+            return
+        key = self.process.host, place
+        if key in self.network.names:
+            raise OSError(98, "Address already in use")
+        self.network.names[key] = self
+        self._name = key
+        self.process.ends.append(self._unname)
+
+    def _unname(self) -> None:
+        if self._name is not None:
+            self.network.names.pop(self._name, None)
+            self._name = None
 
     def getsockname(self) -> tuple[str, int]:
         return self.place
@@ -207,6 +222,8 @@ class SimSocket:
         return b""
 
     def close(self) -> None:
+        if not self.process.dead:
+            self._unname()
         wire, self._wire = self._wire, None
         if wire is not None and not self.process.dead:
             wire.up.send(b"", then=wire.transport.eof)
@@ -241,7 +258,8 @@ class SimSocket:
 class Sockets:
     """``socket``."""
 
-    SOCK_STREAM, SOCK_CLOEXEC = real.SOCK_STREAM, real.SOCK_CLOEXEC
+    SOCK_STREAM, SOCK_DGRAM, SOCK_CLOEXEC = real.SOCK_STREAM, real.SOCK_DGRAM, real.SOCK_CLOEXEC
+    AF_UNIX = real.AF_UNIX
     IPPROTO_TCP, TCP_NODELAY = real.IPPROTO_TCP, real.TCP_NODELAY
     SOL_SOCKET, SO_REUSEADDR = real.SOL_SOCKET, real.SO_REUSEADDR
     MSG_PEEK, MSG_DONTWAIT = real.MSG_PEEK, real.MSG_DONTWAIT

@@ -203,3 +203,35 @@ def test_a_link_to_a_descriptor_leads_to_its_file(machine: Machine) -> None:
         on.os.close(memory)
 
     machine.run(body)
+
+
+def test_a_file_keeps_its_time_of_birth_whatever_it_is_called(machine: Machine) -> None:
+    def body(on: Any) -> None:
+        put(on, "one", b"x")
+        on.time.sleep(0.03)
+        put(on, "two", b"y")
+        first, second = on.os.open(on.root / "one", READ), on.os.open(on.root / "two", READ)
+        born = on.birth_ns(first)
+        if born is None:
+            pytest.skip("this file system knows no time of birth")
+        assert born < on.birth_ns(second) <= on.time.time_ns()
+        (on.root / "one").rename(on.root / "three")
+        put(on, "three", b"longer")
+        assert on.birth_ns(first) == born
+
+    machine.run(body)
+
+
+def test_patterns_name_what_is_there(machine: Machine) -> None:
+    def body(on: Any) -> None:
+        for name in ("x.log", "y.log", "x.log.1", ".z.log", "x.txt"):
+            put(on, name, b"")
+        root = real.fspath(on.root)
+        assert sorted(on.os.listdir(root)) == [".z.log", "x.log", "x.log.1", "x.txt", "y.log"]
+        assert sorted(on.glob.glob(f"{root}/*.log", recursive=True)) == [f"{root}/x.log", f"{root}/y.log"]
+        assert on.glob.glob(f"{root}/*.log[.-][0-9]*", recursive=True) == [f"{root}/x.log.1"]
+        assert on.glob.glob(f"{root}/x.log", recursive=True) == [f"{root}/x.log"]
+        assert on.glob.glob(f"{root}/no/*.log", recursive=True) == []
+        assert on.os.path.realpath(f"{root}/x.log") == f"{root}/x.log"
+
+    machine.run(body)

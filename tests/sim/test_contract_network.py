@@ -164,6 +164,20 @@ def _can_send(client: Any) -> bool:
     return True
 
 
+def test_an_abstract_name_is_had_by_one_socket_at_a_time(machine: Machine) -> None:
+    def body(on: Any) -> None:
+        name = f"\0logship-contract/{on.os.getpid()}"
+        one, two = (on.socket.socket(on.socket.AF_UNIX, on.socket.SOCK_DGRAM) for _ in range(2))
+        one.bind(name)
+        with pytest.raises(OSError, match="in use"):
+            two.bind(name)
+        one.close()
+        two.bind(name)
+        two.close()
+
+    machine.run(body)
+
+
 def _has_come(client: Any, flags: int) -> bool:
     try:
         client.recv(1, flags)

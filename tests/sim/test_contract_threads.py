@@ -47,6 +47,25 @@ def test_who_waits_at_a_queue_gets_what_another_thread_puts(machine: Machine) ->
     machine.run(body)
 
 
+def test_a_lock_is_waited_for(machine: Machine) -> None:
+    def body(on: Any) -> None:
+        lock, order = on.threading.Lock(), []
+
+        def work() -> None:
+            with lock:
+                order.append("other")
+
+        thread = on.threading.Thread(target=work, daemon=True)
+        with lock:
+            thread.start()
+            on.time.sleep(0.05)
+            order.append("first")
+        thread.join(5.0)
+        assert order == ["first", "other"]
+
+    machine.run(body)
+
+
 def test_the_clocks_go_on_together(machine: Machine) -> None:
     def body(on: Any) -> None:
         wall, steady = on.time.time(), on.time.monotonic()

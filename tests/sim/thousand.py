@@ -14,9 +14,12 @@ HAPPENED = {
     "kill spool": 20, "kill ship": 20, "kill collect": 50, "kill janitor": 20, "kill container": 20,
     "remove container": 20, "crash machine": 20, "crash collector": 50, "killed in the midst of a write": 50,
     # at which system calls
-    "collect hit at pwrite": 20, "collect hit at fsync": 20, "collect hit at rename": 1, "collect hit at open": 5,
-    "spool hit at splice": 5, "spool hit at unlink": 1, "spool hit at rename": 1,
+    "collect hit at pwrite": 20, "collect hit at fsync": 20, "collect hit at open": 5,
+    "spool hit at splice": 5, "spool hit at unlink": 1,
     "ship hit at recv": 5, "ship hit at sendall": 3, "ship hit at pread": 3, "ship hit at rename": 1,
+    # of followed files and their shipper
+    "kill follower": 20, "file: write": 500, "file: rename": 15, "file: empty": 20, "file: delete": 10,
+    "said: file replaced": 10,
     # of disks
     "crash: pages lost": 100, "crash: pages torn": 10, "crash: names lost": 100, "sync failed": 50,
     "full disk: no write": 50, "full disk: no name": 50, "full disk: a write cut short": 5, "inode used again": 1000,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import select as real_select
 import signal as real_signal
 import stat
-import threading as real_threading
 from collections import deque
 from collections.abc import Callable
 from queue import Empty
@@ -34,6 +33,10 @@ class Time:
     def time_ns(self) -> int:
         """The same in nanoseconds."""
         return int(self.time() * 1e9)
+
+    def thread_time(self) -> float:
+        """Nothing costs time by itself here."""
+        return 0.0
 
     def sleep(self, seconds: float) -> None:
         """Let others run."""
@@ -126,6 +129,30 @@ class SimThread:
         if self._alive:
             self._joining.append(task)
             self.os.engine.block(timeout)
+
+
+class SimLock:
+    """``threading.Lock``: who has it may wait in a system call, and others wait for it then."""
+
+    engine: Engine
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting: deque[Task] = deque()
+
+    def __enter__(self) -> bool:
+        while self._held:
+            task = self.engine.current
+            assert task is not None
+            self._waiting.append(task)
+            self.engine.block(None)
+        self._held = True
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self._held = False
+        if self._waiting:
+            self.engine.wake(self._waiting.popleft())
 
 
 class Pool:
@@ -235,7 +262,7 @@ class Threading:
     """``threading``, as far as threads with a target need it."""
 
     Thread = SimThread
-    Lock = real_threading.Lock  # never held over a wait
+    Lock = SimLock
 
 
 class Queues:

@@ -28,12 +28,13 @@ from tests.sim.disk import FileSystem, make_folder
 from tests.sim.engine import Engine
 from tests.sim.faults import Faults
 from tests.sim.kernel import Os
+from tests.sim.logfile import LogFile
 from tests.sim.loop import SimLoop
 from tests.sim.network import Fate, Network
 from tests.sim.oracle import Oracle
 from tests.sim.ordered import Ordered, OrderedState
 from tests.sim.paths import sim_path
-from tests.sim.plan import Plan
+from tests.sim.plan import Change, Plan
 from tests.sim.process import Process
 from tests.sim.quiet import Quiet
 from tests.sim.reader import Reader
@@ -41,6 +42,7 @@ from tests.sim.violation import Violation
 
 SPOOLS = "/spool/webapp"
 STORE = "/lib/store"
+FILES = "/files"
 COLLECTOR = ("collector", 4437)
 RESTART_SECONDS = 0.3
 REST_SECONDS_MAX = 1500.0
@@ -72,12 +74,18 @@ class World:
         self.containers: dict[str, Container] = {}
         self.collect: Process | None = None
         self.janitor: Process | None = None
+        self.follower: Process | None = None
+        self.logfile: LogFile | None = None
         self.apps_down = self.lab_down = False
         self.over = False  # no more faults
         for fs, paths in ((self.apps, (SPOOLS, "/run")), (self.lab, ("/lib",))):
             for path in paths:
                 make_folder(fs, path)
             fs.written = self.oracle.written if fs is self.apps else fs.written
+
+        if plan.files:
+            folder = make_folder(self.apps, FILES)
+            self.logfile = LogFile(self.apps, folder, self.chance("files").randbytes, lambda: self.engine.now)
 
     def chance(self, name: str) -> Random:
         """A source of chance of its own, so that leaving out one thing changes little of another."""
@@ -114,12 +122,15 @@ class World:
         plan, engine = self.plan, self.engine
         self.start_collect()
         self.start_janitor()
+        self.start_follower()
         self.process("reader", "reader", self.lab).start(Reader(self, Place(*COLLECTOR)).run, lambda: None)
         for name in plan.containers:
             self.containers[name] = Container(self, name, SPOOLS)
             self.containers[name].start()
         for write in plan.writes:
             engine.at(write.at, partial(self.containers[write.container].write, write.program, write.size))
+        for change in plan.files:
+            engine.at(change.at, partial(self._change, change))
         for number, fault in enumerate(plan.faults):
             engine.at(fault.at, partial(self.faults.strike, fault, number))
         engine.run(plan.seconds)
@@ -182,6 +193,21 @@ class World:
         plan = ship_run.Plan(Place(*COLLECTOR), (), (sim_path("/spool"),), chunk_bytes_max=self.plan.knobs.chunk_bytes)
         self.janitor = self.process("janitor", "collector", self.apps)
         self.janitor.start(lambda: ship_run.Ship(plan).run(), lambda: self._again(self.start_janitor))
+
+    def start_follower(self) -> None:
+        """Start the shipper of files, as a machine without containers has one."""
+        if self.logfile is None:
+            return
+        plan = ship_run.Plan(
+            Place(*COLLECTOR), (), follow=(f"{FILES}/*.log",), chunk_bytes_max=self.plan.knobs.chunk_bytes
+        )
+        self.follower = self.process("follower", "machine", self.apps)
+        self.follower.start(lambda: ship_run.Ship(plan).run(), lambda: self._again(self.start_follower))
+
+    def _change(self, change: Change) -> None:
+        assert self.logfile is not None
+        if not self.apps_down and self.logfile.do(change.kind, change.size):
+            self.met[f"file: {change.kind}"] += 1
 
     def _again(self, start: Callable[[], None]) -> None:
         if not self.apps_down:
