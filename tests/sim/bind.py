@@ -6,6 +6,7 @@ Functions keep defaults such as ``clock=time.time``; those are bound, too. Every
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import datetime as real_datetime
 import fcntl
@@ -166,6 +167,8 @@ def bound(world: World, patches: Mapping[tuple[Any, str], Any]) -> Iterator[None
     values = _values(world)
     names, defaults = _places()
     kept = [(owner, name, vars(owner)[name]) for owner, name, _ in names]
+    for owner, name in patches:
+        assert hasattr(owner, name) or hasattr(builtins, name), f"{owner} has no {name} to be set: it is elsewhere now"
     kept += [(owner, name, vars(owner).get(name, _ABSENT)) for owner, name in patches]
     try:
         for owner, name, real in names:

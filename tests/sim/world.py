@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from logship.collect import commit, gate, server, store, waiting
+from logship.collect import commit, gate, reader, server, store, waiting
 from logship.collect import run as collect_run
 from logship.collect.gate import Bounds as GateBounds
 from logship.config import Settings
@@ -100,7 +100,7 @@ class World:
         """Settings that production code has as constants."""
         knobs = self.plan.knobs
         return {
-            (store, "TAIL_BYTES"): knobs.tail_bytes,
+            (reader, "TAIL_BYTES"): knobs.tail_bytes,
             (acked, "KEEP_BYTES"): max(knobs.keep_bytes, knobs.tail_bytes),
             (ship_run, "IDLE_SECONDS"): knobs.look_seconds,
             (ship_run, "BUSY_SECONDS"): knobs.look_seconds * 0.6,
