@@ -9,6 +9,7 @@ writes empty variables where nobody set one). The tables themselves are ``superv
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import Field, field, fields
 from typing import Any, TypeVar
@@ -57,4 +58,15 @@ def _value(item: Field[Any], text: str, place: str) -> Any:
         return kind(text)
     except ValueError:
         wanted = {"int": "whole number", "PosixPath": "path"}.get(kind.__name__, kind.__name__)
-        raise Fault("take the setting", place, f"{text!r} is no {wanted}", "correct it", USAGE) from None
+        hint = _in_bytes(text) if kind is int else ""
+        raise Fault("take the setting", place, f"{text!r} is no {wanted}", hint or "correct it", USAGE) from None
+
+
+def _in_bytes(text: str) -> str:
+    """What to write for a size with its unit; "" for what is none. K is 1000 and Ki 1024, as their makers say."""
+    found = re.fullmatch(r"\s*([0-9]{1,15})\s*([kKMGT])(i?)[bB]?\s*", text)
+    if found is None:
+        return ""
+    number, unit, binary = found.groups()
+    power = "KMGT".index(unit.upper()) + 1
+    return f"give bytes: {int(number) * (1024 if binary else 1000) ** power}"

@@ -11,13 +11,12 @@ from pathlib import Path
 from logship import config
 from logship.commands import Command
 from logship.errors import USAGE, Fault
+from logship.ship import bounds
 from logship.ship.given import Given, check_patterns, parse_url, read
 from logship.ship.plan import Plan
 from logship.ship.run import Ship
 from logship.values import Invalid, parse_stream_path
 
-CHUNK_BYTES = (4096, 8 * 1024 * 1024)
-SECONDS_MAX = 3600.0
 SERVICE = re.compile(r"[a-z0-9-]{1,32}")
 
 
@@ -57,14 +56,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _ship(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     settings = config.load(options, environment)
-    if not CHUNK_BYTES[0] <= settings.chunk_bytes_max <= CHUNK_BYTES[1]:
-        wanted = f"give {CHUNK_BYTES[0]} to {CHUNK_BYTES[1]}"
-        raise Fault(
-            "take the setting", "--chunk-bytes-max", f"{settings.chunk_bytes_max} is out of range", wanted, USAGE
-        )
-    for name, seconds in (("drain", settings.drain_seconds), ("patience", settings.patience_seconds)):
-        if not 0 <= seconds <= SECONDS_MAX:
-            raise Fault("take the setting", f"--{name}-seconds", f"{seconds} is out of range", "give 0 to 3600", USAGE)
+    bounds.check(settings)
     if settings.instance and ("/" in settings.instance or isinstance(parse_stream_path(settings.instance), Invalid)):
         hint = "give letters, digits and . _ ~ -"
         raise Fault("take the setting", "--instance", f"{settings.instance!r} cannot be part of a path", hint, USAGE)

@@ -12,7 +12,7 @@ from pathlib import Path
 from logship.commands import Command
 from logship.errors import USAGE, Fault
 from supervise.config import Settings, add_options, load
-from supervise.init import declaration, folders, machine, order
+from supervise.init import declaration, folders, machine, order, outlets
 from supervise.init.values import Declaration
 
 TEMPLATE = "supervisord.conf.j2"
@@ -78,6 +78,7 @@ def prepare(settings: Settings, environment: Mapping[str, str]) -> Path:
     from supervise.init import render
 
     found = read(settings.declaration, machine.ThisMachine(environment.get("PATH", DEFAULT_PATH)))
+    outlets.check(found.programs, environment)
     run_dir = settings.run_dir.absolute()
     around = render.Surroundings(str(run_dir), str(settings.spool_dir.absolute()), sys.executable, machine.minfds())
     template = settings.templates / TEMPLATE

@@ -45,6 +45,9 @@ def test_an_empty_text_is_a_value_and_an_empty_variable_of_another_kind_is_none(
     [
         (["--some-bytes", "many"], {}, "--some-bytes: 'many' is no whole number"),
         ([], {"T_SOME_BYTES": "1.5"}, "T_SOME_BYTES: '1.5' is no whole number"),
+        ([], {"T_SOME_BYTES": "1MiB"}, "T_SOME_BYTES: '1MiB' is no whole number\n  hint: give bytes: 1048576"),
+        (["--some-bytes", "2 GB"], {}, "hint: give bytes: 2000000000"),
+        (["--some-bytes", "1.5MiB"], {}, "hint: correct it"),
         (["--some-path", ""], {}, "--some-path: '' is no path"),
     ],
 )
