@@ -16,14 +16,13 @@ from pathlib import Path
 from logship.errors import USAGE, Fault
 from logship.ship.removal import GONE, remove_tree, sync_folder
 from logship.spool import losses, streams
-from logship.spool.layout import ALIVE, FOLDER_MODE, IDENTITY, LOSSES
+from logship.spool.layout import ALIVE, FOLDER_MODE, IDENTITY, INSTANCE, LOSSES
 from logship.spool.lock import locked
 from logship.spool.log import OWN
 from logship.spool.ranges import Span
 from logship.values import Invalid, parse_stream_path
 
 LOCK = "ship"
-INSTANCE = "instance"
 _IDENTITY_BYTES_MAX = 64 * 1024
 
 
@@ -102,7 +101,7 @@ class SpoolFolder:
         fresh.replace(self.path / INSTANCE)
 
     def instance(self) -> tuple[str, str] | None:
-        """Instance and full container id as the container's own ship noted them; None where it did not live to."""
+        """Instance and full container id as the container's PID 1 or ship noted them; None where nobody knew."""
         try:
             with (self.path / INSTANCE).open("rb") as file:
                 words = json.loads(file.read(_IDENTITY_BYTES_MAX))

@@ -27,7 +27,6 @@ from logship.ship.couriers import Couriers
 from logship.ship.discover import SpoolSource
 from logship.ship.files import KEY, Files
 from logship.ship.folder import SpoolFolder
-from logship.ship.instance import part
 from logship.ship.log import Log
 from logship.ship.plain_states import PlainCommand, Push
 from logship.ship.plan import SERVICE, Plan, declared
@@ -35,6 +34,7 @@ from logship.ship.schedule import Gathering, Pace, Schedule
 from logship.ship.sources import AnyCommands, Lane, Sources
 from logship.ship.states import Acknowledged, Command, ListChain, ListFiles, Prove, Record, Say, Send, State
 from logship.ship.watch import Watch
+from logship.spool.instance import part
 from logship.wire.refusal import Code
 from logship.wire.replies import Answer
 

@@ -17,13 +17,13 @@ from logship.ship.chain import Origin
 from logship.ship.discover import SpoolSource
 from logship.ship.folder import SpoolFolder
 from logship.ship.held import Held
-from logship.ship.instance import container_id, instance_name
 from logship.ship.lag import Age
 from logship.ship.plain import PlainSender
 from logship.ship.plain_states import PlainCommands
 from logship.ship.sender import Sender
 from logship.ship.states import Commands, State
 from logship.ship.watch import Key as WatchKey
+from logship.spool.instance import container_id, instance_name
 from logship.spool.layout import stamp
 
 FOLDER_SECONDS = 1.0

@@ -24,6 +24,7 @@ LOSSES = "losses.jsonl"
 STARTS = "starts.jsonl"
 COPIED = "copied"
 ACKED = "acked"
+INSTANCE = "instance"
 
 SEGMENT_MODE = 0o640
 FOLDER_MODE = 0o755

@@ -38,6 +38,10 @@ _LITERAL = re.compile(r"[^\\.^$*+?{}\[\]|()]*")
 GRAMMAR = "a TARGET is SERVICE[/INSTANCE][:PROGRAM] or the path of a stream, as in: all  webapp  webapp/2  ha:haproxy"
 
 
+ID_DIGITS, SHOWN_DIGITS = 64, 12
+"""Of a container's id, and as much of it as the engine shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Whose a stream is, for people. Of a foreign stream only ``path`` is known for sure."""
@@ -60,7 +64,15 @@ class Identity:
         """Its container: ``webapp/2``; of a foreign stream the first segment of its path."""
         if self.service is None:
             return self.path.partition("/")[0]
-        return f"{self.service}/{self.instance}"
+        return f"{self.service}/{self.shown}"
+
+    @property
+    def shown(self) -> str | None:
+        """The instance for people: of a container's full id as much as the engine itself shows."""
+        instance = self.instance
+        if instance is not None and len(instance) == ID_DIGITS and not instance.strip("0123456789abcdef"):
+            return instance[:SHOWN_DIGITS]
+        return instance
 
 
 _KINDS = {"haproxy": "haproxy", "serf": "serf", "supervisord": "supervisord", "supervise": "events"}
@@ -95,12 +107,15 @@ class Target:
             return True
         if self.path is not None:
             return bool(self.path.fullmatch(identity.path))
-        pairs = (
-            (self.service, identity.service),
-            (self.instance, identity.instance),
-            (self.program, identity.program),
+        tests = (
+            (self.service, (identity.service,)),
+            (self.instance, (identity.instance, identity.shown)),
+            (self.program, (identity.program,)),
         )
-        return all(pattern is None or (said is not None and pattern.fullmatch(said)) for pattern, said in pairs)
+        return all(
+            pattern is None or any(said is not None and pattern.fullmatch(said) for said in names)
+            for pattern, names in tests
+        )
 
 
 def parse_target(text: str) -> Target | Invalid:

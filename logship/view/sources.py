@@ -148,7 +148,8 @@ class SourceRecords:
         elif report is None or isinstance(behind, str):
             facts.add("survives_seconds", None, str(behind))
         else:
-            same = sum(each for path, each in rates.items() if path.startswith(f"{identity.place}/"))
+            beginning = f"{identity.service}/{identity.instance}/"
+            same = sum(each for path, each in rates.items() if path.startswith(beginning))
             seconds = Outage(report, behind.bytes or 0, rate, same).seconds()
             if isinstance(seconds, str):
                 facts.add("survives_seconds", None, seconds)

@@ -44,7 +44,7 @@ def main(plan_path: Path) -> int:
 
     files = [pattern for program in programs for pattern in program.files]
     spool, _lock, why = folders.begin_spool(
-        run_dir, Path(plan["spool_dir"]), plan["service"], host, list(entries), least, files
+        run_dir, Path(plan["spool_dir"]), plan["service"], host, list(entries), least, files, plan["named"]
     )
     folders.link_spool(run_dir, spool)
     teller = telling.Teller(plan["service"], host, spool, run_dir, least, [why] if why else [])

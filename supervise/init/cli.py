@@ -5,15 +5,29 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from logship.commands import Command
 from logship.errors import USAGE, Fault
 from supervise.config import Settings, add_options, load
 from supervise.init import declaration, folders, machine, order, outlets
 from supervise.init.values import Declaration
+
+
+class Asked(Protocol):
+    """A question for this container's number that is out: ``logship.spool.instance.Question``."""
+
+    def answer(self, seconds: float) -> str | None:
+        """The number, if it comes within so many seconds."""
+
+
+NUMBER_SECONDS = 0.1
+"""How long PID 1 waits for the engine's DNS, once all else is ready; an idle machine has answered by then."""
+INSTANCE_SETTING, INSTANCE_OPTION = "LOGSHIP_INSTANCE", "--instance"
 
 TEMPLATE = "supervisord.conf.j2"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -73,14 +87,18 @@ def prepare(settings: Settings, environment: Mapping[str, str]) -> Path:
 
     Raises Faulty, before anything is changed, and Fault.
     """
-    import jinja2  # here: signals are blocked by now (and `check` needs none of it)
+    from logship.spool.instance import Question  # here: signals are blocked by now (and `check` needs none of it)
+
+    question = Question()  # the engine answers while the rest is done
+    import jinja2
 
     from supervise.init import render
 
     found = read(settings.declaration, machine.ThisMachine(environment.get("PATH", DEFAULT_PATH)))
     outlets.check(found.programs, environment)
     run_dir = settings.run_dir.absolute()
-    around = render.Surroundings(str(run_dir), str(settings.spool_dir.absolute()), sys.executable, machine.minfds())
+    spool_dir, called = str(settings.spool_dir.absolute()), named(found, environment, question)
+    around = render.Surroundings(str(run_dir), spool_dir, sys.executable, machine.minfds(), called)
     template = settings.templates / TEMPLATE
     try:
         text = render.configuration(found, around, template.read_text(encoding="utf-8"))
@@ -93,6 +111,21 @@ def prepare(settings: Settings, environment: Mapping[str, str]) -> Path:
     except OSError as error:
         raise Fault("write in", str(run_dir), str(error), "make it writable for PID 1") from error
     return run_dir / folders.PLAN
+
+
+def named(found: Declaration, environment: Mapping[str, str], question: Asked) -> dict[str, str] | None:
+    """What the streams of this container are called, where that is sure by now; else ship notes it as soon as it knows.
+
+    Whoever ships the folder of a container that did not live so long has nobody else to ask.
+    """
+    from logship.spool.instance import container_id
+
+    told = [environment, *(dict(program.environment) for program in found.programs)]
+    words = (word.partition("=")[0] for program in found.programs for word in program.command)
+    if any(INSTANCE_SETTING in variables for variables in told) or INSTANCE_OPTION in words:
+        return None  # ship's to say
+    number = question.answer(NUMBER_SECONDS)
+    return {"instance": number, "container": container_id(socket.gethostname())} if number else None
 
 
 def _configure_check(parser: argparse.ArgumentParser) -> None:

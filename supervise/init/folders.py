@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def begin_spool(
     programs: Sequence[str],
     least: int,
     files: Sequence[str] = (),
+    named: Mapping[str, str] | None = None,
 ) -> tuple[Path, int, str]:
     """As ``make_spool``, on the volume; where that refuses it, in the run folder, and why, else "". Raises Fault.
 
@@ -90,11 +91,11 @@ def begin_spool(
     spool folder, but goes with the container.
     """
     try:
-        return (*make_spool(spool_dir, service, host, programs, least, files), "")
+        return (*make_spool(spool_dir, service, host, programs, least, files, named), "")
     except Fault as refused:
         beside = run_dir / SPOOLS
         try:
-            path, lock = make_spool(beside, service, host, programs, least, files)
+            path, lock = make_spool(beside, service, host, programs, least, files, named)
         except Fault as fault:
             causes = f"{refused.cause}; {fault.cause}"
             raise Fault(refused.operation, f"{spool_dir} or {beside}", causes, refused.hint) from fault
@@ -103,11 +104,18 @@ def begin_spool(
 
 
 def make_spool(
-    spool_dir: Path, service: str, host: str, programs: Sequence[str], least: int, files: Sequence[str] = ()
+    spool_dir: Path,
+    service: str,
+    host: str,
+    programs: Sequence[str],
+    least: int,
+    files: Sequence[str] = (),
+    named: Mapping[str, str] | None = None,
 ) -> tuple[Path, int]:
     """The spool folder of this incarnation and the descriptor that holds its ``alive`` lock. Raises Fault.
 
-    ``files`` are the patterns of what the programs write themselves: ship reads them there.
+    ``files`` are the patterns of what the programs write themselves: ship reads them there. ``named`` is what its
+    streams are called by whoever ships them when this container is gone.
 
     Made under another name, locked, its identity made durable, then renamed: whoever finds a folder under its final
     name finds it locked by a living PID 1, or whole and left behind.
@@ -132,6 +140,9 @@ def make_spool(
         }
         replace_file(fresh / layout.IDENTITY, (json.dumps(identity) + "\n").encode())
         _sync(fresh / layout.IDENTITY)
+        if named:
+            with contextlib.suppress(OSError):  # no room for it: ship notes it when there is
+                replace_file(fresh / layout.INSTANCE, (json.dumps(named) + "\n").encode())
         _sync(fresh)
         fresh.rename(final)
         _sync(spool_dir)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,16 @@ from supervise.init.values import CHECK_SUFFIX, COMMAND, PLAN_VERSION, Declarati
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the text depends on besides the declaration: paths, the interpreter, and supervisord's minfds."""
+    """What the text depends on besides the declaration: paths, the interpreter, and supervisord's minfds.
+
+    ``named``: instance and container, as the spool folder notes them; None while they are not known for sure.
+    """
 
     run_dir: str
     spool_dir: str
     python: str
     minfds: int
+    named: Mapping[str, str] | None = None
 
 
 def configuration(declaration: Declaration, around: Surroundings, template: str) -> str:
@@ -60,6 +65,7 @@ def plan(declaration: Declaration, around: Surroundings) -> str:
         "spool": f"{around.run_dir}/spool",
         "fifo_dir": f"{around.run_dir}/fifo",
         "minfds": around.minfds,
+        "named": around.named,
         "programs": programs,
     }
     return json.dumps(found, indent=1) + "\n"

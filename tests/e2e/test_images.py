@@ -76,6 +76,15 @@ def test_all_images_share_the_layers_of_the_common_packages() -> None:
     assert len(layers[0]) - shared <= 2, "the base image adds its code and its declaration alone"
 
 
+def test_supervisorctl_finds_its_supervisord_by_itself() -> None:
+    with container("base") as name:
+        eventually("PID 1 is there", lambda: docker("exec", name, "ls", "/run/supervise/state.json", check=False) != "")
+        programs = {program["name"] for program in programs_of(name)}
+        said = docker("exec", name, "supervisorctl", "status", check=False)  # 3 while one is not running
+        assert programs
+        assert {line.split()[0] for line in said.splitlines()} == programs, said
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_no_caches_lists_or_logs_of_the_installation_are_left(image: str) -> None:
     folders = ("/var/cache/apt", "/var/lib/apt/lists", "/var/log/apt", "/tmp", "/src", "/root/.cache")

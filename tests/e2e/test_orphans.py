@@ -12,12 +12,14 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
 from tests.e2e.stack import Stack, address, docker, eventually, project
+from tests.e2e.test_images import name_of
 
 pytestmark = pytest.mark.engine
 
@@ -189,6 +191,27 @@ def test_also_when_all_of_a_service_are_killed_while_the_collector_is_away(fleet
     for victim, writer in zip(victims, writers, strict=True):
         writer.check(fleet.said(victim))
         assert all(stream["closed"] for stream in fleet.streams(container=victim))
+    assert fleet.losses() == b""
+
+
+def test_a_container_killed_before_its_ship_ever_ran_keeps_its_number(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.up(1)
+    idle = tmp_path / "logship"
+    idle.write_text("#!/bin/sh\nexec sleep 1000\n")
+    idle.chmod(0o755)
+    network, volume = f"{fleet.stack.project}_default", f"{fleet.stack.project}_webapp-spool"
+    mounts = ["-v", f"{volume}:/var/spool/logship", "-v", f"{idle}:/usr/local/bin/logship:ro"]
+    name = f"{fleet.stack.project}_webapp_9"
+    victim = docker("run", "-d", "--name", name, "--network", network, *mounts, name_of("webapp"))
+    try:
+        state = ["exec", victim, "cat", "/run/supervise/state.json"]
+        eventually("PID 1 has begun", lambda: "programs" in docker(*state, check=False), seconds=60)
+    finally:
+        docker("rm", "-f", victim)
+    eventually("the folder is gone", fleet.cleared, seconds=90, every=1, explain=fleet.explain)
+    found = fleet.streams(container=victim)
+    assert {"supervise", "supervisord"} <= {stream["source"]["program"] for stream in found}
+    assert {stream["stream"].split("/")[1] for stream in found} == {"9"}, "PID 1 had noted it"
     assert fleet.losses() == b""
 
 

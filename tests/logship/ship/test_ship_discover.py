@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from logship.errors import Fault
-from logship.ship import instance
 from logship.ship.discover import SpoolSource
 from logship.ship.folder import SpoolFolder
-from logship.spool import acked
+from logship.spool import acked, instance
 from logship.spool.layout import segment_name
 from logship.spool.ranges import Span
 from logship.wire.fields import Digest
@@ -193,3 +192,25 @@ def test_the_engine_s_dns_is_asked_and_the_container_s_id_stands_in(tmp_path: Pa
         assert instance.instance_name("c0ffee", 0.2, tmp_path, port) == "c0ffee"  # nobody answers any more
     assert instance.instance_name("c0ffee", 30, tmp_path, port) == "c0ffee"
     assert instance.instance_name("c0ffee", 30, tmp_path / "none", port) == "c0ffee"
+
+
+def test_pid_1_asks_the_engine_alone_and_goes_on_meanwhile(tmp_path: Path) -> None:
+    own = socket.gethostname()
+    (tmp_path / "hosts").write_text(f"127.0.0.1 localhost {own}\n10.1.2.3 {own}\n10.9.9.9 {own}\n10.9.9.9 other\n")
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(30)
+        port = server.getsockname()[1]
+        asked = instance.Question(tmp_path, "127.0.0.1", port)
+        questions = [server.recvfrom(4096) for _ in range(2)]
+        server.sendto(b"nonsense", questions[0][1])
+        server.sendto(ptr_answer(questions[0][0], "host.lan"), questions[0][1])
+        server.sendto(ptr_answer(questions[1][0], "p_web_4.p_default"), questions[1][1])
+        assert asked.answer(30) == "4"
+        assert asked.answer(30) is None, "it is asked once"
+        asked = instance.Question(tmp_path, "127.0.0.1", port)
+        assert asked.answer(0) is None, "nobody waits for an answer that is not there"
+    assert instance.Question(tmp_path, "127.0.0.1", port).answer(30) is None, "nobody listens there"
+    assert instance.Question(tmp_path).answer(30) is None, "the DNS of this network is not the engine's"
+    assert instance.Question(tmp_path / "none").answer(30) is None

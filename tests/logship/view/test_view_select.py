@@ -48,6 +48,19 @@ def test_a_target_means_these_streams(target: str, meant: list[str]) -> None:
     assert [identity.path for identity in IDENTITIES if parsed.takes(identity)] == meant
 
 
+def test_a_container_without_a_number_is_shown_by_as_much_of_its_id_as_the_engine_shows() -> None:
+    container = "3f2a9c51d0e4" + "0123456789abcdef" * 3 + "0123"
+    programs, file = identify(f"webapp/{container}/serf/i", {}), identify("webapp/3f2a9c51d0e4/file/i", {})
+    assert programs.label == "webapp/3f2a9c51d0e4:serf"
+    assert programs.place == file.place
+    for text in (programs.label, f"webapp/{container}", programs.path, "webapp/3f2a*:serf"):
+        target = parse_target(text)
+        assert not isinstance(target, Invalid)
+        assert target.takes(programs), text
+    named = "x" + container[1:]
+    assert identify(f"webapp/{named}/serf/i", {}).place == f"webapp/{named}", "that is no id"
+
+
 @pytest.mark.parametrize("text", ["", "a:b:c", "/a", "a/", "web app;rm", "<script>", "a/b/c:d", "x" * 700, "é"])
 def test_what_is_no_target_is_refused_in_a_sentence(text: str) -> None:
     assert isinstance(parse_target(text), Invalid)

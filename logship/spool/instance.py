@@ -3,6 +3,8 @@
 Compose names a container ``<project>_<service>_<number>`` (or with dashes), and the engine's DNS answers with that name
 and the network's when it is asked for the address backwards. No engine socket is needed for it. Where nothing of that
 kind answers within two seconds the container's id is its name. Both go into the source of every stream.
+
+PID 1 asks first (``Question``), so that the number is noted in the spool folder before anything can kill the container.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from pathlib import Path
 
 WAIT_SECONDS = 2.0
 _TRY_SECONDS = 0.5
+ENGINE = "127.0.0.11"
+"""Where the engine's own DNS answers in networks that compose makes."""
+_ADDRESSES_MAX = 4
 _PORT = 53
 _PTR, _IN = 12, 1
 _QUERY_FLAGS = 0x0100  # recursion desired
@@ -45,6 +50,46 @@ def instance_name(container: str, seconds: float = WAIT_SECONDS, etc: Path = Pat
             if name and (number := parse_name(name)):
                 return number
     return part(container)
+
+
+class Question:
+    """The question for this container's number, put to the engine's DNS alone; asked at once, looked at later."""
+
+    def __init__(self, etc: Path = Path("/etc"), server: str = ENGINE, port: int = _PORT) -> None:
+        self._numbers: list[int] = []
+        self._connection: socket.socket | None = None
+        if server not in _words_after(etc / "resolv.conf", "nameserver"):
+            return
+        addresses = [*_own_addresses(etc / "hosts")][:_ADDRESSES_MAX]
+        first = int.from_bytes(os.urandom(2), "big")
+        with contextlib.suppress(OSError):
+            self._connection = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._connection.connect((server, port))
+            for at, address in enumerate(addresses):
+                number = (first + at) % 65536
+                self._connection.send(query(number, address))
+                self._numbers.append(number)
+
+    def answer(self, seconds: float) -> str | None:
+        """The number, if it comes within so many seconds; then there is no more to ask."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return None
+        deadline = time.monotonic() + seconds
+        with connection, contextlib.suppress(OSError):
+            while self._numbers:
+                connection.settimeout(
+                    max(deadline - time.monotonic(), 0.0005)
+                )  # 0 would be no wait at all, but an error
+                message = connection.recv(4096)
+                number = next((one for one in self._numbers if message[:2] == one.to_bytes(2, "big")), None)
+                if number is None:
+                    continue
+                self._numbers.remove(number)
+                name = parse_answer(number, message)
+                if name and (found := parse_name(name)):
+                    return found
+        return None
 
 
 def part(name: str) -> str:
