@@ -99,7 +99,7 @@ class Producer:
 
 _SOURCE_TEXTS = frozenset({
     "host", "container", "service", "instance", "program", "kind", "incarnation", "path", "created", "continues",
-    "lost_reason",
+    "lost_reason", "lost_from", "lost_to",
 })  # fmt: skip
 
 
@@ -129,7 +129,11 @@ class Source:
         if "continues" not in fields or lost_bytes == 0:
             return None
         how = f"the stream continues {fields['continues']}"
-        return Loss(f"continues:{path}", path, 0, lost_bytes, reason=fields.get("lost_reason"), how=how)
+        return Loss(
+            f"continues:{path}", path, 0, lost_bytes,
+            from_time=fields.get("lost_from"), to_time=fields.get("lost_to"),
+            reason=fields.get("lost_reason"), how=how,
+        )  # fmt: skip
 
 
 def parse_source(text: str) -> Source | Invalid:
@@ -146,7 +150,7 @@ def parse_source(text: str) -> Source | Invalid:
         return Invalid("says lost_bytes as something other than a whole number from 0 to 2^53-1")
     if "continues" in fields and isinstance(parse_stream_path(fields["continues"]), Invalid):
         return Invalid("continues what is not the path of a stream")
-    if "continues" not in fields and fields.keys() & {"lost_bytes", "lost_reason"}:
+    if "continues" not in fields and fields.keys() & {"lost_bytes", "lost_reason", "lost_from", "lost_to"}:
         return Invalid("says what was lost, but not which stream it continues")
     return Source(json.dumps(fields, separators=(",", ":")))
 

@@ -23,7 +23,9 @@ class Origin:
     incarnation: str
     facts: tuple[tuple[str, str], ...] = ()
 
-    def source_text(self, continues: str | None, lost_bytes: int, lost_reason: str) -> str:
+    def source_text(
+        self, continues: str | None, lost_bytes: int, lost_reason: str, lost_when: tuple[str, str] | None = None
+    ) -> str:
         """The source of a new stream as JSON; how it goes on from an older stream where it does."""
         fields: dict[str, str | int] = {
             "service": self.service,
@@ -36,6 +38,8 @@ class Origin:
             fields |= {"continues": continues, "lost_bytes": lost_bytes}  # without a number it would be an unknown one
             if lost_bytes:
                 fields["lost_reason"] = lost_reason
+            if lost_bytes and lost_when:
+                fields["lost_from"], fields["lost_to"] = lost_when
         return json.dumps(fields, separators=(",", ":"))
 
 

@@ -78,7 +78,7 @@ class SpoolSource:
         end = found[-1].end if found else 0
         losses_known = self.folder.losses_of(self.program)
         if ended and losses_known:  # an orphan over its budget may have no segment left to tell where it ended
-            end = max(end, *(span.end for span, _ in losses_known))
+            end = max(end, *(lost.span.end for lost in losses_known))
         # Of one that has ended nothing is an answer, too: a crash of the host may have left nothing of what was sent.
         known = end > 0 or bool(found) or ended
         return Held(spans, end, known, ended, self._read_starts(), losses_known)

@@ -14,16 +14,17 @@ import os
 from pathlib import Path
 
 from logship.errors import USAGE, Fault
+from logship.ship.held import Lost
 from logship.ship.removal import GONE, remove_tree, sync_folder
 from logship.spool import losses, streams
 from logship.spool.layout import ALIVE, FOLDER_MODE, IDENTITY, INSTANCE, LOSSES
 from logship.spool.lock import locked
 from logship.spool.log import OWN
-from logship.spool.ranges import Span
-from logship.values import Invalid, parse_stream_path
+from logship.values import Invalid, parse_stream_path, parse_time
 
 LOCK = "ship"
 _IDENTITY_BYTES_MAX = 64 * 1024
+_TIME_LENGTH_MAX = 40
 
 
 class SpoolFolder:
@@ -41,7 +42,7 @@ class SpoolFolder:
         self._alive: int | None = None
         self._lock: int | None = None
         self._spool: int | None = None
-        self._losses: dict[str, tuple[tuple[Span, str], ...]] = {}
+        self._losses: dict[str, tuple[Lost, ...]] = {}
         self._losses_seen: tuple[int, int] | None = None
 
     def lock(self) -> bool:
@@ -115,16 +116,16 @@ class SpoolFolder:
         own = [OWN] if (self.path / OWN).is_dir() else []
         return sorted([*streams.folders(self.path), *own])
 
-    def losses_of(self, program: str) -> tuple[tuple[Span, str], ...]:
+    def losses_of(self, program: str) -> tuple[Lost, ...]:
         """The ranges of the program's stream that have a record of loss."""
         path = self.path / LOSSES
         with contextlib.suppress(OSError):
             facts = path.stat()
             if (facts.st_size, facts.st_mtime_ns) != self._losses_seen:
                 self._losses_seen = (facts.st_size, facts.st_mtime_ns)
-                found: dict[str, list[tuple[Span, str]]] = {}
+                found: dict[str, list[Lost]] = {}
                 for loss in losses.read(path):
-                    found.setdefault(loss.stream, []).append((loss.span, loss.reason))
+                    found.setdefault(loss.stream, []).append(Lost(loss.span, loss.reason, _time(loss.time)))
                 self._losses = {stream: tuple(sorted(each)) for stream, each in found.items()}
         return self._losses.get(program, ())
 
@@ -134,6 +135,11 @@ def _locked_folder(path: Path) -> int | None:
     with contextlib.suppress(FileNotFoundError, FileExistsError):
         path.mkdir(FOLDER_MODE)
     return locked(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _time(text: str) -> str:
+    """A time that can travel as it is; "" for text that is none."""
+    return text if len(text) <= _TIME_LENGTH_MAX and not isinstance(parse_time(text), Invalid) else ""
 
 
 def _identity(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:

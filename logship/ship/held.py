@@ -6,9 +6,18 @@ Offsets are the source's own. Left to others: looking (``discover``), what to do
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from logship.spool.ranges import Span
 from logship.wire.fields import STARTS_MAX, Start
+
+
+class Lost(NamedTuple):
+    """A range that is nowhere, why, and when that was written down (RFC 3339; "" where it is not known)."""
+
+    span: Span
+    reason: str
+    time: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,7 @@ class Held:
     any: bool = False
     ended: bool = False
     starts: tuple[Start, ...] = ()
-    losses: tuple[tuple[Span, str], ...] = ()
+    losses: tuple[Lost, ...] = ()
     gone: int = 0
     path: str | None = None
     vanished: str = ""
@@ -56,12 +65,20 @@ class Held:
 
     def why(self, hole: Span) -> str:
         """Why the bytes of ``hole`` are not held, as far as the source knows."""
-        known = [(span, reason) for span, reason in self.losses if span.offset < hole.end and span.end > hole.offset]
-        reasons = list(dict.fromkeys(reason for _, reason in known))
-        told = sum(min(span.end, hole.end) - max(span.offset, hole.offset) for span, _ in known)
+        known = self._known(hole)
+        reasons = list(dict.fromkeys(lost.reason for lost in known))
+        told = sum(min(lost.span.end, hole.end) - max(lost.span.offset, hole.offset) for lost in known)
         if told < hole.size:
             reasons.append("the collector no longer has what it acknowledged, nor has the source")
         return "; ".join(reasons[:4])
+
+    def when(self, hole: Span) -> tuple[str, str] | None:
+        """When the first and the last part of ``hole`` were written down as lost; None where no record says it."""
+        times = sorted(lost.time for lost in self._known(hole) if lost.time)
+        return (times[0], times[-1]) if times else None
+
+    def _known(self, hole: Span) -> list[Lost]:
+        return [lost for lost in self.losses if lost.span.offset < hole.end and lost.span.end > hole.offset]
 
     def starts_in(self, offset: int, size: int) -> tuple[tuple[Start, ...], int]:
         """The starts within ``size`` bytes from ``offset``, one an offset, and how many of the bytes may go with them.

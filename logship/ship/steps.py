@@ -55,7 +55,8 @@ class Steps(Standing):
     def _create(self, _given: Input) -> Commands:
         assert self._next is not None
         lost = Span(self.position, self._next.base - self.position)
-        text = self.origin.source_text(self._next.continues, lost.size, self.held.why(lost) if lost.size else "")
+        why = self.held.why(lost) if lost.size else ""
+        text = self.origin.source_text(self._next.continues, lost.size, why, self.held.when(lost))
         return [Create(self._next.path, source=Source(text))]
 
     # Answered:
@@ -226,12 +227,26 @@ class Steps(Standing):
         self._resume = self.held.end
         path = first_path(self.origin) if self.stream is None else self.stream.path
         offset = self.position - (0 if self.stream is None else self.stream.base)
-        self._lose("end", path, offset, lost.size, self.held.why(lost), "the source's own record")
+        how = "the source's own record"
+        self._lose("end", path, offset, lost.size, self.held.why(lost), how, self.held.when(lost))
 
-    def _lose(self, kind: str, path: StreamPath, offset: int, size: int | None, reason: str, how: str) -> None:
+    def _lose(
+        self,
+        kind: str,
+        path: StreamPath,
+        offset: int,
+        size: int | None,
+        reason: str,
+        how: str,
+        when: tuple[str, str] | None = None,
+    ) -> None:
         """A record of loss is due; its id is the same each time, so it counts once."""
         name = hashlib.sha256(path.encode()).hexdigest()[:32]
-        self._loss = Loss(f"ship-{name}-{kind}-{offset}", path, offset, size, reason=reason, how=how)
+        first, last = when or (None, None)
+        self._loss = Loss(
+            f"ship-{name}-{kind}-{offset}", path, offset, size,
+            from_time=first, to_time=last, reason=reason, how=how,
+        )  # fmt: skip
         self.state = State.RECORDING
 
     def _leave_for(self, offset: int) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logship.ship.chain import Link, Origin, first_path, next_link, parse_list, present
-from logship.ship.held import Held
+from logship.ship.held import Held, Lost
 from logship.spool.ranges import Span
 from logship.values import Invalid, Source, StreamPath, parse_source, parse_stream_path
 from logship.wire.fields import STARTS_MAX, Start
@@ -89,15 +89,24 @@ def test_the_source_of_a_stream_is_one_the_collector_takes() -> None:
     nothing_lost = parse_source(ORIGIN.source_text(FIRST, 0, ""))
     assert isinstance(nothing_lost, Source)
     assert nothing_lost.fields()["lost_bytes"] == 0
+    timed = parse_source(ORIGIN.source_text(FIRST, 12, "over budget", ("a", "b")))
+    assert isinstance(timed, Source)
+    loss = timed.loss(FIRST)
+    assert loss is not None
+    assert (loss.bytes, loss.from_time, loss.to_time) == (12, "a", "b")
     assert "lost" not in ORIGIN.source_text(None, 0, "")
 
 
 def test_holes_are_explained_as_far_as_they_are_known() -> None:
-    losses = ((Span(10, 5), "over budget"), (Span(15, 5), "not stored: disk full"))
+    early, late = "2026-11-23T20:15:02.000Z", "2026-11-23T20:15:09.000Z"
+    losses = (Lost(Span(10, 5), "over budget", late), Lost(Span(15, 5), "not stored: disk full", early))
     held = Held((Span(20, 5),), 25, True, losses=losses)
     assert held.why(Span(10, 10)) == "over budget; not stored: disk full"
     assert held.why(Span(5, 10)).startswith("over budget; the collector no longer has")
     assert held.why(Span(0, 5)).startswith("the collector no longer has")
+    assert held.when(Span(10, 10)) == (early, late)
+    assert held.when(Span(12, 2)) == (late, late)
+    assert held.when(Span(0, 5)) is None
 
 
 def test_what_is_held_is_found_from_any_offset() -> None:

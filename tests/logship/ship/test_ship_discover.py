@@ -15,6 +15,7 @@ import pytest
 from logship.errors import Fault
 from logship.ship.discover import SpoolSource
 from logship.ship.folder import SpoolFolder
+from logship.ship.held import Lost
 from logship.spool import acked, instance
 from logship.spool.layout import segment_name
 from logship.spool.ranges import Span
@@ -95,16 +96,18 @@ def test_a_digest_is_compared_over_segment_borders_and_only_where_all_is_held(sp
 
 def test_starts_and_losses_are_read_and_torn_lines_left_out(spool: Spool) -> None:
     spool.write("web", b"x")
-    good = '{"offset": 5, "pid": 1, "time": "2026-11-23T20:15:01.123Z"}\n'
+    when = "2026-11-23T20:15:01.123Z"
+    good = f'{{"offset": 5, "pid": 1, "time": "{when}"}}\n'
     bad = '{"offset": -1, "time": "2026-11-23T20:15:01Z"}\n{"offset": 1, "time": "yesterday"}\n{"off'
     (spool.path / "web" / "starts.jsonl").write_text(good + bad)
     (spool.path / "losses.jsonl").write_text(
-        '{"stream": "web", "offset": 7, "bytes": 2, "time": "", "reason": "r"}\n{"st'
+        '{"stream": "web", "offset": 7, "bytes": 2, "time": "yesterday", "reason": "r"}\n'
+        f'{{"stream": "web", "offset": 9, "bytes": 2, "time": "{when}", "reason": "r"}}\n{{"st'
     )
     held = source_of(spool).look(False)
     assert held is not None
-    assert [(start.offset, start.time) for start in held.starts] == [(5, "2026-11-23T20:15:01.123Z")]
-    assert held.losses == ((Span(7, 2), "r"),)
+    assert [(start.offset, start.time) for start in held.starts] == [(5, when)]
+    assert held.losses == (Lost(Span(7, 2), "r"), Lost(Span(9, 2), "r", when))
 
 
 def test_what_is_noted_as_acknowledged_is_what_spool_reads(spool: Spool) -> None:

@@ -238,9 +238,11 @@ def test_starts_and_losses_of_an_orphan_arrive_as_those_of_any_other(volume: Vol
         assert path == f"webapp/1/web/{left.incarnation}.{2000:020}"
         assert (bytes(kept.data), kept.closed) == (b"x" * 1500, True)
         assert (kept.source["lost_bytes"], kept.source["lost_reason"]) == (2000, "over budget")
+        assert (kept.source["lost_from"], kept.source["lost_to"]) == (when, when)
         assert kept.starts == [(1000, when)]
         (loss,) = model.losses.values()
         assert (loss.stream, loss.bytes, loss.reason) == (f"webapp/1/all/{left.incarnation}", 1500, "over budget")
+        assert (loss.from_time, loss.to_time) == (when, when)
     assert is_gone(left)
 
 

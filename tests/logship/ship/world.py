@@ -7,7 +7,7 @@ import json
 import random
 
 from logship.ship.chain import Link, Origin, parse_list
-from logship.ship.held import Held
+from logship.ship.held import Held, Lost
 from logship.ship.sender import Sender
 from logship.ship.states import Acknowledged, Command, Commands, ListChain, Prove, Record, Request, Say, Send
 from logship.spool.ranges import Span, merged, without
@@ -28,7 +28,7 @@ class World:
         self.collector = collector or ModelCollector()
         self.spans: list[Span] = []
         self.end = 0
-        self.losses: list[tuple[Span, str]] = []
+        self.losses: list[Lost] = []
         self.deleted = 0
         self.ended = False
         self.any = False
@@ -52,7 +52,7 @@ class World:
 
     def lose(self, size: int) -> None:
         """The disk refuses what the program writes."""
-        self.losses.append((Span(self.end, size), "not stored: No space left on device"))
+        self.losses.append(Lost(Span(self.end, size), "not stored: No space left on device"))
         self.end += size
         self.any = True  # spool makes an empty segment beyond the hole
 
