@@ -19,6 +19,7 @@ from logship.ship.states import (
 )
 from logship.ship.stream import Stream
 from logship.values import Loss
+from logship.wire.refusal import Code
 
 PARKED_SECONDS = 60.0
 CHUNK_BYTES_MIN = 4096
@@ -71,11 +72,19 @@ class Standing:
         return []
 
     def _later(self, given: Input) -> Commands:
-        """Nothing was written where the refusal has a word we know, or nothing was sent; else it is open."""
-        sure = given.answer.code is not None or given.answer.status == 0 or self.state not in (*SENDABLE, State.CLOSING)
+        """Nothing was written where the refusal has a word we know, or nothing was sent; else it is open.
+
+        A collector whose disk failed says ``stopping``, and may find what it had written when it starts again. Of an
+        append that is seen at its offset; a stream that was to be made has to be looked for, since by then the source
+        may want one of another name.
+        """
+        code, creating = given.answer.code, self.state is State.CREATING
+        known = code is not None and not (creating and code is Code.STOPPING)
+        sure = known or given.answer.status == 0 or self.state not in (*SENDABLE, State.CREATING, State.CLOSING)
         first = self._backoff.failures == 0
         seconds = self._backoff.next_seconds(given.chance, given.answer.retry_after_seconds)
-        self._then, self.due = self.state if sure else State.ASKING, given.now + seconds
+        self.due = given.now + seconds
+        self._then = self.state if sure else State.LISTING if creating else State.ASKING
         self.state = State.WAITING
         if not first or given.answer.status == 503:  # that is everybody's, and told by whoever sees all
             return []

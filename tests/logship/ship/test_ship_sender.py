@@ -465,3 +465,29 @@ def test_every_refusal_means_something(code: Code) -> None:
     meaning = outcome(Answer(STATUS[code], superset=True, code=code))
     assert meaning is not Outcome.DONE
     assert isinstance(meaning, Outcome)
+
+
+@pytest.mark.parametrize("refusal", [Answer(503, code=Code.STOPPING), Answer(502)])
+def test_a_stream_whose_making_was_left_open_is_looked_for_before_another_one_is_made(refusal: Answer) -> None:
+    """The collector's disk failed after the frame was written: at the next start the stream is there."""
+    world = World()
+    world.lose(300)
+    world.grow(1000)
+    world.step()
+    world.deliver()
+    world.step()
+    made = world.sent
+    assert isinstance(made, Create)
+    assert made.path.endswith(".00000000000000000300")
+    world.sent = None
+    world.carry_out(made)
+    world.do(world.sender.answered(refusal, world.now, 0.5))
+    world.delete(900)
+    world.look()
+    world.now = world.sender.due
+    world.step()
+    assert world.sent == ListChain(ORIGIN.incarnation), "meanwhile the source would make a stream of another name"
+    world.finish()
+    world.check()
+    ends = [path for path, kept in world.collector.streams.items() if not kept.closed]
+    assert len(ends) == 1, f"the first one was closed when bytes behind its beginning were gone: {ends}"
