@@ -37,13 +37,24 @@ class Limits:
 
 
 class Budget:
-    """Keeps one spool folder, and its volume, within ``limits``. ``say`` is told of each deletion that is a loss."""
+    """Keeps one spool folder, and its volume, within ``limits``. ``say`` is told of each deletion that is a loss.
 
-    def __init__(self, spool: Path, limits: Limits, book: LossBook, say: Callable[..., None]) -> None:
+    ``starved`` says whether the disk refuses bytes: while it does, it is looked again and again what may go.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        limits: Limits,
+        book: LossBook,
+        say: Callable[..., None],
+        starved: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._spool = spool
         self._limits = limits
         self._book = book
         self._say = say
+        self._starved = starved
         self._found: dict[str, list[Segment]] = {}
         self._paid_to: dict[str, int] = {}  # ends of the streams when the volume was last looked at
         self._acked_at: float | None = None
@@ -66,10 +77,15 @@ class Budget:
             self._volume.grew()
         return end
 
+    def press(self, now: float) -> None:
+        """The disk refuses bytes: look soon for what may go, whatever was seen when a segment was finished last."""
+        if self._acked_at is None:
+            self._acked_at = now + ACKED_SECONDS
+
     def turn(self, now: float) -> bool:
         """Do what is due, a small step of it; whether there is more to do at once. Raises OSError."""
         if self._acked_at is not None and now >= self._acked_at:
-            self._acked_at = None
+            self._acked_at = now + ACKED_SECONDS if self._starved() else None
             for name in [*streams.folders(self._spool), OWN]:
                 self.keep(name)
         more = self._volume.turn(now)

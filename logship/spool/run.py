@@ -57,7 +57,7 @@ class Spool:
         self._book = LossBook(self._folder, reserve=reserve)
         self._syncer = Syncer()
         limits = Limits(settings.spool_bytes_max, settings.spool_container_bytes_max, settings.spool_volume_bytes_max)
-        self._budget = Budget(self._folder, limits, self._book, self._say)
+        self._budget = Budget(self._folder, limits, self._book, self._say, self._starved)
         self._drains: dict[str, Drain] = {}
         self._by_pipe: dict[int, Drain] = {}
         self._unopened: set[str] = set()  # FIFOs to be tried again each second
@@ -120,8 +120,10 @@ class Spool:
         if drain.reason != reason:
             event = "dropping" if drain.reason else "storing"
             self._say(event, program=drain.name, reason=drain.reason or reason, dropped_bytes=drain.dropped_bytes)
-        if drain.reason and self._losses_at is None:
-            self._losses_at = now + self._losses_seconds
+        if drain.reason:
+            self._budget.press(now)
+            if self._losses_at is None:
+                self._losses_at = now + self._losses_seconds
         if drain.cut:
             drain.cut = False
             self._keep_budget(drain.name)
@@ -201,6 +203,9 @@ class Spool:
         self._say("closed", program=drain.name, end=drain.end)
         self._grew(drain.name, drain.end)
         drain.close()
+
+    def _starved(self) -> bool:
+        return any(drain.reason for drain in self._drains.values())
 
     def _keep_budget(self, name: str) -> int:
         end = self._budget.keep(name)

@@ -73,11 +73,25 @@ def server() -> Iterator[CollectorServer]:
 def test_a_disk_that_an_outage_filled_to_the_last_byte_is_emptied_by_shipping(
     full: SpoolBench, server: CollectorServer, small_disk: Path, tmp_path: Path
 ) -> None:
+    emptied_by_shipping(full, server, small_disk, tmp_path)
+
+
+def test_so_is_one_that_was_full_before_a_second_segment_was_finished(
+    full: SpoolBench, server: CollectorServer, small_disk: Path, tmp_path: Path
+) -> None:
+    """The first could not go yet when it was finished, and on a full disk no other is."""
+    full.options = ["--segment-bytes", str(2 * MIB)]
+    emptied_by_shipping(full, server, small_disk, tmp_path)
+
+
+def emptied_by_shipping(full: SpoolBench, server: CollectorServer, small_disk: Path, tmp_path: Path) -> None:
     """What is acknowledged must be noted for spool to delete it, and there is no room for a note."""
     full.fifo("web")
     full.start()
     with open(full.writer("web"), "wb", buffering=0) as program:  # noqa: PTH123  # a descriptor
         for number in range(6 * MIB // 4096):
+            if number in (512, 513):  # so that a segment of 2 MiB ends with little behind it
+                until(lambda: full.waiting("web") == 0, "the pipe is emptied")
             program.write(f"{number:08}".encode() * 512)
         until(lambda: full.waiting("web") == 0, "the pipe is emptied")
         until(lambda: "No space left on device" in json.dumps(full.losses()), "the loss is recorded")
