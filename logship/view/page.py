@@ -45,9 +45,10 @@ class Page:
         )
         self._template = environment.get_template("logs.html.j2")
 
-    async def root(self, _: Request) -> Response:
-        """``/`` is the page of lines."""
-        return RedirectResponse("/logs", 307)
+    async def root(self, request: Request) -> Response:
+        """``/`` is the page of lines, with the same question."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/logs{query}", 307)
 
     async def static(self, request: Request) -> Response:
         """A file of the page. Its address changes with its content, so it may be kept for ever."""

@@ -119,6 +119,11 @@ def test_lines_are_given_with_their_exact_bytes(shelf: Shelf, viewer: Viewer) ->
     assert (len(short[0]["text"]), short[0]["left_out"]) == (4096, 9005 - 4096)
 
 
+def test_the_first_page_keeps_the_question(viewer: Viewer) -> None:
+    assert viewer.ask("/")[1]["location"] == "/logs"
+    assert viewer.ask("/?query=status%3A200&n=50")[1]["location"] == "/logs?query=status%3A200&n=50"
+
+
 @pytest.mark.case(108)
 @pytest.mark.parametrize(
     ("path", "status", "said"),
