@@ -111,7 +111,12 @@ class Families:
         return held
 
     def settle(self, lane: Lane) -> None:
-        """What is stored is what the original holds: so copies there are now hold nothing else."""
+        """What is stored is what the original holds: so copies there are now hold nothing else.
+
+        Of a lane that went on in a copy that says nothing: younger ones hold what the original had after it.
+        """
+        if not self._is_live(lane):
+            return
         family = self.of[lane]
         for found in self.found.values():
             if found.copy and found.place.family == family:
