@@ -48,7 +48,7 @@ def content(path: str, span: Span) -> Content:
     return Content(size, digest.digest())
 
 
-class Packed:
+class Compressed:
     """A compressed file that is read on and on."""
 
     def __init__(self, path: str) -> None:

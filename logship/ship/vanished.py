@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from logship.ship.held import Held
 from logship.ship.identity import PROGRAM
-from logship.ship.packed import BROKEN, Content, Packed, content
+from logship.ship.packed import BROKEN, Compressed, Content, content
 from logship.ship.states import Prove
 from logship.spool.ranges import Span
 
@@ -36,7 +36,7 @@ class VanishedFile:
         self._span = Span(stored - tail, tail)
         self._candidates = tuple(candidates)
         self._found: dict[str, Content] = {}
-        self._packed: Packed | None = None
+        self._packed: Compressed | None = None
         self._told = False
         self._searching = threading.Thread(target=self._search, daemon=True)
         self._searching.start()
@@ -63,7 +63,7 @@ class VanishedFile:
         """Whether a compressed file holds what is stored; and what it holds."""
         for path, found in self._found.items():
             if command.digest is not None and command.span == self._span and found.digest == command.digest.value:
-                self._packed, self.path = Packed(path), path
+                self._packed, self.path = Compressed(path), path
                 spans = (Span(0, found.size),) if found.size else ()
                 return True, Held(spans, found.size, True, True, path=path)
         return False, None

@@ -78,9 +78,7 @@ class Question:
         deadline = time.monotonic() + seconds
         with connection, contextlib.suppress(OSError):
             while self._numbers:
-                connection.settimeout(
-                    max(deadline - time.monotonic(), 0.0005)
-                )  # 0 would be no wait at all, but an error
+                connection.settimeout(max(deadline - time.monotonic(), 0.0005))  # 0 would be an error, not no wait
                 message = connection.recv(4096)
                 number = next((one for one in self._numbers if message[:2] == one.to_bytes(2, "big")), None)
                 if number is None:

@@ -104,8 +104,8 @@ def history_table(records: Sequence[Mapping[str, Any]], colour: bool = False) ->
         spent = record.get("milliseconds", {})
         live = sum(spent.get(step, 0) for step in ("detect", "apply", "verify"))
         style = PLAIN if record.get("result") == "applied" else BAD
-        note = f" ({headline(record['error'])})" if record.get("error") else ""
-        note = "" if headline(record.get("error", "")) in record.get("cause", []) else note
+        error = headline(record.get("error", ""))
+        note = f" ({error})" if error and error not in record.get("cause", []) else ""
         rows.append(
             [
                 cell(record.get("n", "")),

@@ -33,6 +33,9 @@ def found(walk: Walk) -> None:
     """Tasks 0, 1, 2 and the images of task 4: the stack as it was found."""
     stack = walk.stack
     _versions(walk)
+    with walk.trying("logs/task 0/repository.txt"):
+        walk.evidence.repository = stack.repository()
+        walk.folder.write("logs/task 0/repository.txt", f"{walk.evidence.repository}\n")
     _put(walk, "logs/task 0/docker-ps.txt", stack.listing)
     with walk.trying("logs/task 0/requests.json"):
         outcome = Load(*walk.door, {"close": 4}, requests_min=SPREAD_REQUESTS, seconds_max=60).start().stop()

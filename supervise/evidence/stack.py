@@ -15,7 +15,7 @@ from typing import Any
 
 from logship.errors import Fault
 from supervise.evidence.statistics import csv
-from supervise.evidence.values import without_secrets
+from supervise.evidence.values import repository_text, without_secrets
 from supervise.fleet.container import Container
 from supervise.fleet.engine import Engine
 from supervise.up.shell import Shell
@@ -70,6 +70,16 @@ class Stack:
     def docker(self, *words: str, seconds: float = COMMAND_SECONDS) -> str:
         """What a docker command says."""
         return self._shell.must("run", "docker", *words, seconds=seconds)
+
+    def repository(self) -> str:
+        """Where the code comes from, and which commit of it this is."""
+        git = ("git", "-C", str(Path(__file__).resolve().parents[2]))
+        commit = self._shell.run(*git, "log", "-1", "--oneline", seconds=COMMAND_SECONDS)
+        if commit.status:
+            return "no checkout of git: the code came as files"
+        origin = self._shell.run(*git, "remote", "get-url", "origin", seconds=COMMAND_SECONDS)
+        changed = self._shell.run(*git, "status", "--porcelain", seconds=COMMAND_SECONDS).text.strip()
+        return repository_text("" if origin.status else origin.text, commit.text, bool(changed))
 
     def listing(self, *, stopped: bool = False, as_json: bool = False) -> str:
         """``docker ps`` of the project."""

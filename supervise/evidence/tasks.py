@@ -72,7 +72,7 @@ class Task:
 
 
 TASKS = (
-    Task(0, "The stack and its balancer", "the statistics page with the nodes, and proof that requests reach them all"),
+    Task(0, "The stack and its balancer", "the repository, the statistics page, and proof that all nodes are reached"),
     Task(1, "A process supervisor", "why one is needed, and the nodes still served with it in place"),
     Task(2, "Membership by gossip", "the log of each container, and how the membership works"),
     Task(3, "Reacting to joins and leaves", "the log of each container, and Serf's own log of joins and leaves"),
@@ -82,6 +82,7 @@ TASKS = (
 )
 
 _ALWAYS = (
+    Deliverable(0, "repository.txt", "text", "the repository, and the commit that ran"),
     Deliverable(0, "docker-ps.txt", "ps", "`docker ps`"),
     Deliverable(0, "stats.csv", "stats", "statistics as CSV"),
     Deliverable(0, "stats.png", "png", "statistics page"),
@@ -184,6 +185,12 @@ def _lacks(text: str, words: Iterable[str]) -> str:
     return f"it lacks {', '.join(map(repr, absent))}" if absent else ""
 
 
+def _text_fault(text: str) -> str:
+    """What a command that failed says instead of what was asked for is no deliverable."""
+    first = text.lstrip().partition("\n")[0]
+    return f"it is an error: {first[:100]}" if first.startswith(("Error: ", "Error response from daemon")) else ""
+
+
 def _ps_fault(text: str) -> str:
     return _lacks(text.splitlines()[0], ["CONTAINER ID", "STATUS", "NAMES"]) or (
         "" if len(text.splitlines()) > 2 else "it lists fewer than two containers"
@@ -240,7 +247,7 @@ def _report_fault(text: str) -> str:
 
 
 _CHECKS: dict[str, Callable[[str], str]] = {
-    "text": lambda _: "",
+    "text": _text_fault,
     "ps": _ps_fault,
     "stats": _stats_fault,
     "cfg": _cfg_fault,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -59,6 +60,7 @@ class Evidence:
     requests_wanted: int
     per_second: float
     versions: dict[str, str] = field(default_factory=dict)
+    repository: str = ""
     names: dict[str, str] = field(default_factory=dict)
     spread: dict[str, Any] = field(default_factory=dict)
     restart: dict[str, Any] = field(default_factory=dict)
@@ -90,6 +92,13 @@ class Evidence:
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
         return {"v": 1, "good": self.good, "failed": self.failed, "requests": self.requests, **asdict(self)}
+
+
+def repository_text(address: str, commit: str, changed: bool) -> str:
+    """Where the code comes from, in a line; ``commit`` as ``git log --oneline`` has it. Secrets in the address go."""
+    place = re.sub(r"(?<=//)[^/@]*@", "", address.strip()) or "a checkout without a remote named origin"
+    state = ", with changes that are not committed" if changed else ""
+    return f"{place}, commit {commit.strip()}{state}"
 
 
 def servers_of(csv: str) -> dict[str, str]:

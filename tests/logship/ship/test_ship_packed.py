@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from logship.ship.packed import Packed, content
+from logship.ship.packed import Compressed, content
 from logship.spool.ranges import Span
 from tests.logship.ship.server import CollectorServer
 from tests.logship.ship.spools import Shipper
@@ -113,13 +113,13 @@ def test_a_compressed_file_is_read_on_from_any_offset_and_what_is_broken_says_so
     path.write_bytes(PACK[ending](whole))
     found = content(str(path), Span(1_048_000, 4096))
     assert (found.size, found.digest) == (len(whole), hashlib.sha256(whole[1_048_000:1_052_096]).digest())
-    packed = Packed(str(path))
+    packed = Compressed(str(path))
     for offset, size in ((1_200_000, 70_000), (1_270_000, 5), (3, 4), (1_399_999, 1)):
         assert packed.read(offset, size) == whole[offset : offset + size]
     with pytest.raises(OSError, match="shorter"):
         packed.read(1_399_999, 2)
     packed.close()
-    packed = Packed(str(path))
+    packed = Compressed(str(path))
     path.write_bytes(path.read_bytes()[:-100_000])
     with pytest.raises(OSError):  # noqa: PT011  # each format has its own words for it
         packed.read(0, len(whole))

@@ -62,6 +62,10 @@ class FakeStack(Stack):
             return json.dumps(HISTORY)
         return f"docker {words[0]}\n"
 
+    def repository(self) -> str:
+        self._may("repository")
+        return "https://example.org/lab.git, commit 1234567 A commit"
+
     def listing(self, *, stopped: bool = False, as_json: bool = False) -> str:
         self._may("listing")
         rows = [f"{item.id[:12]}  {item.image}  Up  {item.name}" for item in self.containers(stopped=stopped)]

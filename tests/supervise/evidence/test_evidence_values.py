@@ -11,6 +11,7 @@ from supervise.evidence.values import (
     hosts_in,
     is_out,
     layers_of,
+    repository_text,
     servers_of,
     without_secrets,
 )
@@ -87,3 +88,12 @@ def test_evidence_is_good_only_without_problems_and_failed_requests() -> None:
     evidence.problems.append(Problem("up", "x"))
     assert not evidence.good
     assert evidence.as_json()["good"] is False
+
+
+def test_the_repository_is_told_with_its_commit_and_without_secrets() -> None:
+    told = repository_text("https://me:secret@example.org/lab.git\n", "1234567 A commit\n", False)
+    assert told == "https://example.org/lab.git, commit 1234567 A commit"
+    assert repository_text("", "1234567 A", True) == (
+        "a checkout without a remote named origin, commit 1234567 A, with changes that are not committed"
+    )
+    assert repository_text("git@example.org:lab.git", "1 A", False).startswith("git@example.org:lab.git, ")

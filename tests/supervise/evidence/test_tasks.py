@@ -44,6 +44,8 @@ BAD: list[tuple[str, bytes, str]] = [
     ("cfg", CFG.replace("    server a 10.0.0.2:3000\n", "").encode(), "lacks"),
     ("cfg", CFG.encode().rstrip(), "cut"),
     ("diff", b"+# a comment\n", "changes no server"),
+    ("text", b"Error: No such container: ha\n", "is an error"),
+    ("text", b"Error response from daemon: no such id\n", "is an error"),
     ("json", b"{", "not readable"),
     ("json", b"[]", "holds nothing"),
     ("json", b"\xff\xfe", "not readable"),
@@ -78,6 +80,7 @@ def test_an_anchor_is_the_heading_as_markdown_readers_make_it() -> None:
 @pytest.mark.parametrize(
     "path",
     [
+        "logs/task 0/repository.txt",
         "logs/task 0/stats.png",
         "logs/task 1/stats.png",
         "logs/task 2/docker-logs-webapp-2.log",
