@@ -3,6 +3,9 @@
 Each round measures every way once, one after the other, and compares it with that round's own copy; the table has the
 median of the rounds, and the least and greatest ratio. All numbers are MiB of lines as programs wrote them. What is
 stored is read back and compared before anything counts.
+
+The ratio is judged where appends of 1 MiB come from a bare client: that is taking in. Beside it stands the whole way,
+from a spool through `ship`, which sends up to 4 MiB at once: its ratio is printed, its memory is judged.
 """
 
 from __future__ import annotations
@@ -26,11 +29,15 @@ COLLECT_MIB_MAX = 256
 
 @dataclass
 class Way:
-    """One row: what is measured how, and what came of it. ``base``: the copy that it is compared with."""
+    """One row: what is measured how, and what came of it.
+
+    ``base``: the copy that it is compared with. ``judged``: whether that ratio has to reach the least one.
+    """
 
     name: str
     measure: Callable[[Path], Measured]
     base: Way | None = None
+    judged: bool = True
     found: list[Measured] = field(default_factory=list)
 
     @property
@@ -75,7 +82,7 @@ def ways(mib: int) -> list[Way]:
         two, four = some(CONNECTIONS), some(STREAMS, SEGMENT_BODIES)
         base = Way(f"plain copy, {word}", partial(copy, content=two))
         found.append(base)
-        found.append(Way(f"ship to collect, {word}", partial(ship, content=four), base))
+        found.append(Way(f"ship to collect, {word}", partial(ship, content=four), base, judged=False))
         if compressible:
             found.append(Way("appends to collect, lines in zstd", partial(append, content=two, encoded=True), base))
         found.append(Way(f"appends to collect, {word} plain", partial(append, content=two, encoded=False), base))
@@ -87,7 +94,7 @@ def missed(found: Sequence[Way]) -> list[str]:
     """Each target that is not met, in a sentence."""
     told = []
     for way in found:
-        if way.ratios and median(way.ratios) < RATIO_MIN:
+        if way.judged and way.ratios and median(way.ratios) < RATIO_MIN:
             told.append(f"{way.name}: {median(way.ratios):.2f} of the plain copy, at least {RATIO_MIN} must be reached")
         ship_peak = max(each.ship_peak_mib for each in way.found)
         if ship_peak >= SHIP_MIB_MAX:
@@ -114,5 +121,5 @@ def report(options: Options) -> Report:
             options.say(f"round {number + 1} of {rounds}: {way.name}: {way.found[-1].rate:.0f} MiB/s")
     title = f"Taking in: {rounds} rounds, {mib} MiB each way, appends of 1 MiB (ship: up to 4), answered when synced"
     limits = f"shippers under {SHIP_MIB_MAX} MiB, the collector under {COLLECT_MIB_MAX} MiB"
-    reached = f"every ratio at least {RATIO_MIN}, {limits}; all that was stored is what was sent"
+    reached = f"appends at least {RATIO_MIN} of the plain copy, {limits}; all that was stored is what was sent"
     return Report(title, HEAD, [way.row() for way in found], missed(found), reached)

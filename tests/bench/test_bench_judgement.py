@@ -36,7 +36,7 @@ def never(_: Path) -> Measured:
 
 def way(rates: list[float], base: Way | None = None, peak: float = 50, ship_peak: float = 40) -> Way:
     """A row whose rounds had these rates, in MiB/s."""
-    return Way("a way", never, base, [Measured(100, 100 / rate, 1, peak, 1, ship_peak) for rate in rates])
+    return Way("a way", never, base, found=[Measured(100, 100 / rate, 1, peak, 1, ship_peak) for rate in rates])
 
 
 def pair(file: list[float], ours: list[float]) -> list[Side]:
@@ -49,6 +49,13 @@ def test_a_ratio_is_that_of_a_round_and_their_median_is_judged() -> None:
     assert taking_in.missed([copy, way([160, 40, 100], copy)]) == []
     (told,) = taking_in.missed([copy, way([80, 20, 400], copy)])
     assert "0.20 of the plain copy" in told
+
+
+def test_of_the_whole_way_the_ratio_is_printed_and_not_judged() -> None:
+    copy = way([400])
+    whole = Way("a way", never, copy, judged=False, found=way([80]).found)
+    assert whole.row()[2] == "0.20"
+    assert taking_in.missed([copy, whole]) == []
 
 
 def test_memory_beyond_its_bound_is_told_of_shippers_and_of_the_collector_but_not_of_the_copy() -> None:
