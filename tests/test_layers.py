@@ -45,7 +45,8 @@ CORES = {
     "logship/reading": ["columns", "explain", "losses", "output", "sources"],
     "logship/view": [
         "blocks", "fields", "items", "language", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi",
-        "query", "recent", "records", "reports", "select", "shown", "sought", "standing", "when", "where",
+        "pipes", "pipes_cells", "pipes_groups", "pipes_result", "pipes_shapes", "query", "recent", "records",
+        "reports", "select", "shown", "sought", "standing", "when", "where",
     ],
     "logship/spool": ["bounds", "layout", "lines", "ranges"],
 }  # fmt: skip

@@ -67,6 +67,7 @@ LEVELS = {
     **dict.fromkeys(("error", "err", "erro"), 40),
     **dict.fromkeys(("critical", "crit", "fatal", "alert", "emerg", "panic"), 50),
 }
+LEVEL_NAMES = {10: "debug", 20: "info", 25: "notice", 30: "warning", 40: "error", 50: "critical"}
 _UNITS = {"": 1, "ms": 1, "s": 1000, "m": 60_000}
 _NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)(ms|s|m)?")
 
@@ -75,6 +76,29 @@ def number(text: str) -> float | None:
     """The number a text says, of a time in milliseconds (1.5s is 1500); None where it says none."""
     match = _NUMBER.fullmatch(text)
     return float(match[1]) * _UNITS[match[2] or ""] if match else None
+
+
+NUMBER_MAX = 1e30
+"""What is farther from 0 is no number here: sums of any lines stay far from what a float can hold."""
+
+
+def as_number(said: Any) -> int | float | None:
+    """The number that the value of a field is, or says; a whole one is an int."""
+    if isinstance(said, bool):
+        return None
+    if isinstance(said, int):
+        return said if -NUMBER_MAX <= said <= NUMBER_MAX else None
+    found = said if isinstance(said, float) else number(str(said))
+    if found is None or not abs(found) <= NUMBER_MAX:
+        return None
+    return int(found) if found.is_integer() else found
+
+
+def as_text(said: Any) -> str:
+    """The text of a value; as it stands in JSON, where it is none."""
+    if isinstance(said, bool):
+        return "true" if said else "false"
+    return said if isinstance(said, str) else str(said)
 
 
 def is_level(text: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import regex
 
-from logship.view.fields import FIELDS, LEVELS, Fields, Sort, number, of_line
+from logship.view.fields import FIELDS, LEVELS, Fields, Sort, as_number, as_text, number, of_line
 from logship.view.language import Comparison, Either, Every, Match, Node, Not, Phrase, Plain, Word, span
 from logship.view.select import Identity, Pattern
 
@@ -111,7 +111,7 @@ def _comparison(node: Comparison, identity: Identity) -> Test:
     sort = Sort.ANY if field is None else field.sort
     matches = _matches(node, sort)
     if field is not None and field.of_stream:
-        value = _of_stream(node.field, identity)
+        value = of_stream(node.field, identity)
         return value is not None and matches(value)
     name = node.field
 
@@ -122,7 +122,8 @@ def _comparison(node: Comparison, identity: Identity) -> Test:
     return test
 
 
-def _of_stream(name: str, identity: Identity) -> str | None:
+def of_stream(name: str, identity: Identity) -> str | None:
+    """The value of a field that the stream alone decides; None where a foreign stream has none."""
     if name == "src":
         return identity.place
     if name == "stream":
@@ -153,7 +154,7 @@ def _ordered(operator: str, wanted: float, sort: Sort) -> Callable[[Any], bool]:
     """-1 in a timer or status means that there is none: it is not less than anything."""
 
     def test(said: Any) -> bool:
-        found = LEVELS.get(str(said).lower()) if sort is Sort.LEVEL else _number(said)
+        found = LEVELS.get(str(said).lower()) if sort is Sort.LEVEL else as_number(said)
         if found is None or (found < 0 <= wanted):
             return False
         if operator == ">":
@@ -168,10 +169,10 @@ def _ordered(operator: str, wanted: float, sort: Sort) -> Callable[[Any], bool]:
 def _same(value: Plain | Phrase | Match, sort: Sort) -> Callable[[Any], bool]:
     if isinstance(value, Match):
         pattern = value.pattern
-        return lambda said: pattern.finds(_text(said).encode("utf-8", "surrogatepass"))
+        return lambda said: pattern.finds(as_text(said).encode("utf-8", "surrogatepass"))
     if isinstance(value, Phrase):
         text = value.text.casefold()
-        return lambda said: _text(said).casefold() == text
+        return lambda said: as_text(said).casefold() == text
     if value.text == "*":
         return lambda _: True
     if sort is Sort.LEVEL:
@@ -179,24 +180,11 @@ def _same(value: Plain | Phrase | Match, sort: Sort) -> Callable[[Any], bool]:
         return lambda said: LEVELS.get(str(said).lower()) == level
     ends, one = span(value.text), number(value.text)
     if sort is Sort.NUMBER and ends is not None:
-        return lambda said: (found := _number(said)) is not None and ends[0] <= found <= ends[1]
+        return lambda said: (found := as_number(said)) is not None and ends[0] <= found <= ends[1]
     if sort is Sort.NUMBER:
-        return lambda said: _number(said) == one
+        return lambda said: as_number(said) == one
     globbed = regex.compile(
         ".*".join(regex.escape(part) for part in re.split(r"\*+", value.text)), regex.IGNORECASE | regex.DOTALL
     )
     pattern = Pattern(value.text, None, globbed)
-    return lambda said: pattern.is_all(_text(said))
-
-
-def _number(said: Any) -> float | None:
-    if isinstance(said, bool):
-        return None
-    return float(said) if isinstance(said, int | float) else number(str(said))
-
-
-def _text(said: Any) -> str:
-    """As it stands in JSON, for a value that is no text."""
-    if isinstance(said, bool):
-        return "true" if said else "false"
-    return said if isinstance(said, str) else str(said)
+    return lambda said: pattern.is_all(as_text(said))

@@ -109,6 +109,18 @@ def test_a_query_finds_these_lines(query: str, lines: list[str]) -> None:
     assert found(query) == lines
 
 
+def test_a_number_that_no_float_can_hold_is_none_and_stops_no_reading() -> None:
+    node = parse("json.n>12")
+    assert not isinstance(node, Invalid)
+    test = Where(node).of(identify("a/b/c/d", {}))
+    assert not isinstance(test, bool)
+    assert [test(text) for text in (b'{"n": 13}', b'{"n": 1%s}' % (b"0" * 400), b'{"n": 1e999}')] == [
+        True,
+        False,
+        False,
+    ]
+
+
 def test_streams_in_which_nothing_can_match_need_not_be_read() -> None:
     def decided(query: str) -> list[bool | None]:
         node = parse(query)

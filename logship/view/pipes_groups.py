@@ -1,0 +1,117 @@
+"""Core: groups of lines, bounded. What is held is a function of the lines, not of the order in which they came.
+
+Beyond the bound whole groups are folded into one, the others, and counted there. Which ones is decided by a hash of
+their key: those with the greatest go first, so the groups that are kept are a sample by chance, the same at every
+reading, and each of them is exact. From the hash where keeping ends follows about how many groups there were.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import xxhash
+
+from logship.view.pipes_cells import Cell
+
+WEIGHT_MAX = 300_000
+"""Of all groups: numbers of which percentiles are wanted weigh one each, a line's count one, a group itself more."""
+GROUP_WEIGHT = 3
+SPANS_MAX = 10_000
+_HASHES = 1 << 64
+
+GroupKey = tuple[str | int | float | None, ...]
+
+
+class TooMuch(Exception):
+    """A question whose answer has no bound; the text says what to ask instead."""
+
+
+class Groups:
+    """Cells by key and span of time (its beginning, or None). ``make`` makes one."""
+
+    def __init__(self, make: Callable[[], Cell], weight_max: int = WEIGHT_MAX, spans_max: int = SPANS_MAX):
+        self._make = make
+        self._weight_max, self._spans_max = weight_max, spans_max
+        self._kept: dict[GroupKey, dict[int | None, Cell]] = {}
+        self._by_hash: list[tuple[int, int, GroupKey]] = []
+        self._ends: int | None = None  # the least hash of what was folded
+        self._others: dict[int | None, Cell] = {}
+        self._spans: set[int | None] = set()
+        self._weight = 0
+
+    def add(self, key: GroupKey, span: int | None, said: Any) -> None:
+        """One more line. Raises TooMuch."""
+        cells = self._kept.get(key)
+        if cells is None:
+            cells = self._new(key)
+        cell = cells.get(span)
+        if cell is None:
+            cell = self._cell(cells, span)
+        self._weight += cell.add(said)
+        while self._weight > self._weight_max:
+            self._fold()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def items(self) -> Iterator[tuple[GroupKey, int | None, Cell]]:
+        """All that are kept."""
+        for key, cells in self._kept.items():
+            for span, cell in cells.items():
+                yield key, span, cell
+
+    def others(self) -> Iterator[tuple[int | None, Cell]]:
+        """What was folded, by span."""
+        yield from self._others.items()
+
+    @property
+    def about(self) -> int | None:
+        """About how many groups there were; None when all are kept."""
+        if self._ends is None:
+            return None
+        return max(len(self._kept) + 1, round(len(self._kept) * _HASHES / (self._ends + 1)))
+
+    def _new(self, key: GroupKey) -> dict[int | None, Cell]:
+        order = hash_of(key)
+        if self._ends is not None and order >= self._ends:
+            return self._others
+        heapq.heappush(self._by_hash, (-order, len(self._by_hash), key))
+        self._weight += GROUP_WEIGHT
+        return self._kept.setdefault(key, {})
+
+    def _cell(self, cells: dict[int | None, Cell], span: int | None) -> Cell:
+        if span not in self._spans:
+            if len(self._spans) >= self._spans_max:
+                raise TooMuch(
+                    f"there are more than {self._spans_max:,} spans of this length with lines; take a longer one, or a "
+                    "shorter time"
+                )
+            self._spans.add(span)
+        cell = cells[span] = self._make()
+        self._weight += cell.weight
+        return cell
+
+    def _fold(self) -> None:
+        if not self._by_hash:
+            raise TooMuch("there is more to be held than fits; take a longer span, or a shorter time")
+        order, _, key = heapq.heappop(self._by_hash)
+        self._ends = -order
+        self._weight -= GROUP_WEIGHT
+        for span, cell in self._kept.pop(key).items():
+            self._weight -= cell.weight
+            into = self._others.get(span)
+            if into is None:
+                into = self._cell(self._others, span)
+            self._weight += into.merge(cell)
+
+
+def hash_of(key: GroupKey) -> int:
+    """64 bits of a key."""
+    return xxhash.xxh3_64_intdigest(repr(key).encode("utf-8", "surrogatepass"))
+
+
+def key_order(key: Any) -> tuple[tuple[int, Any], ...]:
+    """Puts keys in order: numbers, then texts, then what is not there."""
+    return tuple((2, 0) if part is None else (int(isinstance(part, str)), part) for part in key)
