@@ -18,6 +18,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "logs": ("logship.reading.cli", "print log lines of all containers, merged by time; follow them"),
     "losses": ("logship.reading.cli", "list what is known to be lost: when, of which source, how much, why"),
     "sources": ("logship.reading.cli", "list what is kept, a row a stream"),
+    "verify": ("logship.reading.verify_cli", "prove that what a source wrote is what is stored, byte for byte"),
     "explain": ("logship.reading.explain_cli", "say what a HAProxy line, its state or a field of it means"),
 }
 

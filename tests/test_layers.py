@@ -42,11 +42,12 @@ CORES = {
         "states", "standing", "steps", "stream", "tailer",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
-    "logship/reading": ["columns", "explain", "losses", "output", "sources"],
+    "logship/reading": ["chain", "columns", "explain", "losses", "output", "proof", "sound", "sources"],
     "logship/view": [
         "blocks", "fields", "items", "language", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi",
         "pipes", "pipes_cells", "pipes_groups", "pipes_result", "pipes_shapes", "query", "recent", "records",
         "reports", "select", "shown", "sought", "standing", "when", "where",
+        "digests",
     ],
     "logship/spool": ["bounds", "layout", "lines", "ranges"],
 }  # fmt: skip

@@ -9,6 +9,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -22,6 +23,7 @@ READING_TRIES_MAX = 600
 SILENCE_SECONDS = 60.0
 """The viewer says something each 15 s; longer silence is a lost connection."""
 RECORD_BYTES_MAX = 16 * 1024 * 1024
+BODY_BYTES = 256 * 1024
 
 MISTAKES = (400, 404, 414)
 """What a viewer answers to a question that has no answer."""
@@ -35,6 +37,14 @@ class Lost(Exception):
 
 class Replaced(Exception):
     """The cursor is of another store than the one there is now."""
+
+
+class Broken(Exception):
+    """The bytes from ``start`` to ``end`` of a stream cannot be given: "not-kept" or "damaged"."""
+
+    def __init__(self, start: int, end: int, what: str, text: str) -> None:
+        super().__init__(text)
+        self.start, self.end, self.what = start, end, what
 
 
 class _Reading(Exception):
@@ -77,6 +87,20 @@ class Client:
         raise self.unreachable("it still reads the journal")
 
     def _records(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Record | None]:
+        with self._answer(path, parameters) as answer:
+            yield from self._lines(answer)
+
+    def body(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[bytes]:
+        """The bytes of an answer. Raises Lost, Broken, and Fault for a refusal."""
+        with self._answer(path, parameters) as answer:
+            try:
+                while data := answer.read(BODY_BYTES):
+                    yield data
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise Lost(_cause(error)) from None
+
+    @contextmanager
+    def _answer(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
         try:
             try:
@@ -86,7 +110,7 @@ class Client:
                 raise Lost(_cause(error)) from None
             if answer.status != 200:
                 raise self._refusal(path, answer.status, answer.read(65_536))
-            yield from self._lines(answer)
+            yield answer
         finally:
             connection.close()
 
@@ -127,11 +151,13 @@ class Client:
             said = json.loads(body)
             code, text = str(said["error"]), str(said["text"])
         except (ValueError, KeyError, TypeError):
-            code, text = "", body.decode("utf-8", "replace").strip()[:500] or f"it answered {status}"
+            said, code, text = {}, "", body.decode("utf-8", "replace").strip()[:500] or f"it answered {status}"
         if code == "bad-cursor":
             return Replaced(text)
         if code == "reading":
             return _Reading(text)
+        if code in ("damaged", "not-kept") and "to" in said:
+            return Broken(int(said["from"]), int(said["to"]), code, text)
         if status == 503:
             return Fault("read from the viewer at", self.url, text, "", UNREACHABLE)
         if code and status in MISTAKES:  # the viewer is there, and understood what it refuses

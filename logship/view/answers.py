@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -20,11 +20,11 @@ REPLACED = "replaced"
 
 
 class Refused(Exception):
-    """A request that cannot be answered: status, a word for programs, a sentence for people."""
+    """A request that cannot be answered: status, a word for programs, a sentence for people, and facts beside them."""
 
-    def __init__(self, status: int, code: str, text: str) -> None:
+    def __init__(self, status: int, code: str, text: str, facts: Mapping[str, Any] | None = None) -> None:
         super().__init__(text)
-        self.status, self.code, self.text = status, code, text
+        self.status, self.code, self.text, self.facts = status, code, text, dict(facts or {})
 
 
 def ndjson(found: Iterable[dict[str, Any]]) -> bytes:
@@ -42,6 +42,6 @@ def answer_refused(_: Request, error: Exception) -> Response:
     """A refusal as JSON, one sentence."""
     if isinstance(error, Refused):
         later = {"retry-after": "1"} if error.status == 503 else None
-        return JSONResponse({"error": error.code, "text": error.text}, error.status, later)
+        return JSONResponse({"error": error.code, "text": error.text, **error.facts}, error.status, later)
     code = "no-store" if isinstance(error, NoStore) else "damaged"
     return JSONResponse({"error": code, "text": str(error)}, 503, {"retry-after": "1"})

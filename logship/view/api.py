@@ -71,7 +71,7 @@ class Api:
         picture = await self.checked_picture(asked)
         if asked.follow:
             self._check_readers()
-        return StreamingResponse(_joined(self._lines(asked, picture)), media_type=NDJSON, headers=STREAM_HEADERS)
+        return StreamingResponse(joined(self._lines(asked, picture)), media_type=NDJSON, headers=STREAM_HEADERS)
 
     async def live(self, request: Request) -> Response:
         """Lines as they come, as server-sent events."""
@@ -86,7 +86,7 @@ class Api:
             start = number
         _check_cursor(start, picture)
         self._check_readers()
-        events = _joined(self._events(asked, start))
+        events = joined(self._events(asked, start))
         return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
     # What they are made of.
@@ -255,7 +255,7 @@ def _check_cursor(lsn: int | None, picture: Picture) -> None:
         raise Refused(409, "bad-cursor", text)
 
 
-async def _joined(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def joined(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The parts of an answer; what goes wrong in the midst of it is its last record."""
     try:
         async for part in parts:

@@ -59,6 +59,7 @@ class Journal:
     """The journal of the store in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._segments = Segments(folder)
         self._lock = threading.Lock()
         self._blocks: dict[int, SegmentBlocks] = {}
@@ -186,8 +187,13 @@ class Journal:
         if not frame.entry.length:
             return b""
         held = self._bodies.get(frame.lsn)
-        if held is not None:
-            return held
+        if held is None:
+            held = self.body_anew(frame)
+            self._bodies.keep(frame.lsn, held)
+        return held
+
+    def body_anew(self, frame: Frame) -> bytes:
+        """The same, from the disk as it is now, whatever is held. Raises Gone and Damage."""
         segment_lsn = segment_of(self._segments.listed(), frame.lsn)
         if segment_lsn is None:
             raise Gone(f"the segment with LSN {frame.lsn} was deleted")
@@ -197,7 +203,6 @@ class Journal:
         decoded = zstd.decode(body, DECODED_BYTES_MAX) if frame.flags & ZSTD else body
         if isinstance(decoded, Invalid) or len(decoded) != frame.entry.length:
             raise Damage(f"the journal at LSN {frame.lsn}: the body does not decode to what the frame says")
-        self._bodies.keep(frame.lsn, decoded)
         return decoded
 
     def walk(self, segment_lsn: int, start: int, end: int) -> Iterator[Frame]:

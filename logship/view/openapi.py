@@ -12,7 +12,7 @@ from logship.metrics import CONTENT_TYPE
 from logship.view.answers import NDJSON
 from logship.view.query import LOSSES_PARAMETERS, PARAMETERS
 
-JSON, EVENTS, TEXT = "application/json", "text/event-stream", CONTENT_TYPE
+JSON, EVENTS, TEXT, BYTES = "application/json", "text/event-stream", CONTENT_TYPE, "application/octet-stream"
 LIVE_PARAMETERS = tuple(name for name in PARAMETERS if name not in ("n", "follow", "at"))
 SOURCES_PARAMETERS = {
     "q": PARAMETERS["q"],
@@ -22,6 +22,13 @@ STREAMS_PARAMETERS = {
     "prefix": "streams whose path begins with it",
     "source.incarnation": "streams whose source says so; any key of a source, as source.KEY=VALUE",
 }
+RANGE_PARAMETERS = {
+    "stream": "the stream's path",
+    "from": "the offset to begin at; its first byte that is kept when it is left out",
+    "to": "the offset to end before; its end when it is left out",
+}
+DIGEST_PARAMETERS = {**RANGE_PARAMETERS, "step": "a digest for each so many bytes, 4096 or more; 16 MiB"}
+REQUIRED = frozenset({"stream"})
 _LINES = "Lines and marks in order, a record a line; told apart by `type`: begin, line, mark, hidden, cursor, error."
 
 # path -> what it is, its parameters, what it answers, of which type
@@ -46,6 +53,19 @@ ROUTES: dict[str, tuple[str, dict[str, str], str, str]] = {
         NDJSON,
         "A record a stream.",
     ),
+    "/api/digest": (
+        "SHA-256 of the stored bytes of a stream, each frame read from the disk and checked.",
+        DIGEST_PARAMETERS,
+        NDJSON,
+        "Records of type begin, digest (one a step), and total, with the losses and the windows of the audit that "
+        "concern the range.",
+    ),
+    "/api/bytes": (
+        "The stored bytes of a stream.",
+        RANGE_PARAMETERS,
+        BYTES,
+        "The exact bytes, up to the first that cannot be given.",
+    ),
     "/v1/streams": ("The streams, as the collector lists them.", STREAMS_PARAMETERS, NDJSON, "A record a stream."),
     "/v1/losses": ("The ledger, as the collector lists it.", {}, NDJSON, "A record a loss."),
     "/metrics": ("Measures for Prometheus.", {}, TEXT, "Text format 0.0.4."),
@@ -56,9 +76,12 @@ REFUSALS = {
     "400": "A parameter means nothing; the text says which and why.",
     "404": "A TARGET means no stream; the text names near ones.",
     "409": "The cursor lies beyond the journal: it is of another store.",
+    "410": "The bytes at the beginning are not kept any more.",
+    "500": "The bytes at the beginning are damaged.",
     "503": "There is no store yet, too many follow, or the journal is still read (`error` is reading): ask again.",
 }
 _REFUSED_BY_PARAMETERS = {"400", "404", "409"}
+_REFUSED_BY_BYTES = {"410", "500"}
 
 
 def document() -> dict[str, Any]:
@@ -94,7 +117,9 @@ def _operation(path: str) -> dict[str, Any]:
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}}},
         }
         for status, text in REFUSALS.items()
-        if path != "/openapi.json" and (parameters or status not in _REFUSED_BY_PARAMETERS)
+        if path != "/openapi.json"
+        and (parameters or status not in _REFUSED_BY_PARAMETERS)
+        and (media == BYTES or status not in _REFUSED_BY_BYTES)
     }
     return {
         "operationId": path.strip("/").replace("/", "_").replace(".", "_"),
@@ -106,6 +131,8 @@ def _operation(path: str) -> dict[str, Any]:
 
 def _parameter(name: str, text: str) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+    if name in REQUIRED:
+        found["required"] = True
     if name == "q":
         found |= {"schema": {"type": "array", "items": {"type": "string"}}, "style": "form", "explode": True}
     return found

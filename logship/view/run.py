@@ -26,6 +26,7 @@ from logship.view.journal_reader import Damage, Journal
 from logship.view.lists import Lists
 from logship.view.page import Page
 from logship.view.segments import NoStore
+from logship.view.stored import Stored
 
 NICENESS = 10
 STOP_SECONDS = 1
@@ -61,7 +62,7 @@ class _Server(uvicorn.Server):
 
 def application(plan: Plan, api: Api) -> Gate:
     """The whole of it as an ASGI application."""
-    page, lists = Page(api), Lists(api)
+    page, lists, stored = Page(api), Lists(api), Stored(api)
     routes = [
         Route("/", page.root),
         Route("/logs", page.logs),
@@ -70,6 +71,8 @@ def application(plan: Plan, api: Api) -> Gate:
         Route("/api/logs/live", api.live),
         Route("/api/losses", lists.ledger),
         Route("/api/sources", lists.sources),
+        Route("/api/digest", stored.digest),
+        Route("/api/bytes", stored.content),
         Route("/v1/streams", lists.streams),
         Route("/v1/losses", lists.losses),
         Route("/metrics", lists.metrics),
