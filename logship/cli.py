@@ -12,6 +12,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "audit": ("logship.audit.audit_cli", "prove that what HAProxy logged is what is stored, or say what is not"),
     "counters": ("logship.audit.audit_cli", "say how many lines HAProxy wrote and dropped, for `logship audit`"),
     "fsck": ("logship.collect.cli", "check every byte of a store and say what is damaged"),
+    "seal": ("logship.lake.cli", "make Parquet files of what the collector keeps, for any engine to read"),
     "ship": ("logship.ship.cli", "bring what the spool keeps to the collector, each byte once"),
     "spool": ("logship.spool.cli", "take what programs write from their pipes and keep it in files"),
     "view": ("logship.view.cli", "show what the collector keeps: web page and API for readers"),

@@ -55,6 +55,8 @@ class Settings:
     haproxy_admin: Path = setting(Path("/run/haproxy/admin.sock"), "control socket of HAProxy's workers")
     haproxy_master: Path = setting(Path("/run/haproxy/master.sock"), "control socket of HAProxy's master")
     window_seconds: float = setting(10.0, "how long a window of the audit is, 1 to 3600")
+    lake_keep_bytes: int = setting(8 * 1024**3, "how much of the lake is kept, bytes of files; 0: all of it")
+    lake_keep_days: int = setting(0, "for how many days after its receipt a line is kept in the lake; 0: no bound")
     view_listen: str = setting("127.0.0.1:8080", "HOST:PORT on which the viewer is reached")
     view_hosts: str = setting(
         "", "names, with commas between, by which browsers may call the viewer, besides local ones"

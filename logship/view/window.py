@@ -62,7 +62,7 @@ class Windows:
             if stream is not None and start <= frame.lsn < end and frame.lsn >= stream.created_lsn:
                 frames.setdefault(stream.path, []).append(frame)
         return {
-            path: list(self._kept(wanted[path], found, sought, with_open))
+            path: list(self.of_frames(wanted[path], found, sought, with_open))
             for path, found in frames.items()
             if not wanted[path].retired
         }
@@ -77,9 +77,10 @@ class Windows:
             if frame.entry.stream == stream.path and stream.created_lsn <= frame.lsn < end
         ]
         if frames:
-            yield from self._kept(stream, frames, sought, with_open)
+            yield from self.of_frames(stream, frames, sought, with_open)
 
-    def _kept(self, stream: StreamState, frames: list[Frame], sought: Sought, with_open: bool) -> Iterator[Item]:
+    def of_frames(self, stream: StreamState, frames: list[Frame], sought: Sought, with_open: bool) -> Iterator[Item]:
+        """What completes with all of a stream's frames between two LSNs."""
         times = _Lazy(self, stream.path, frames[0])
         losses = Waiting()
         for item in self._items(stream, frames, with_open, sought.placed.get(stream.path, NONE_PLACED)):

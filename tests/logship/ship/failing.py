@@ -28,9 +28,9 @@ POINTS: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def arm(point: str, nth: int) -> None:
+def arm(place: tuple[str, str, str], nth: int) -> None:
     """From now on."""
-    module_name, path, moment = POINTS[point]
+    module_name, path, moment = place
     owner: Any = importlib.import_module(module_name)
     *classes, name = path.split(".")
     for each in classes:
@@ -76,5 +76,5 @@ def _die() -> None:
 if __name__ == "__main__":
     from logship.cli import main
 
-    arm(sys.argv[1], int(sys.argv[2]))
+    arm(POINTS[sys.argv[1]], int(sys.argv[2]))
     sys.exit(main(sys.argv[3:], os.environ))

@@ -59,6 +59,10 @@ class Shelf:
         kind = Kind.APPEND if data else Kind.CLOSE
         return self._commit(kind, flags, entry, zstd.compress(data) if packed else data)
 
+    def delete(self, path: str) -> None:
+        """A stream that somebody has deleted."""
+        self._commit(Kind.DELETE, 0, Entry(self.now_ms, path), b"")
+
     def lose(self, loss: Loss) -> None:
         """A loss record."""
         self._commit(Kind.LOSSES, 0, Entry(self.now_ms), pack_losses([loss]))

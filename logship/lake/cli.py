@@ -1,0 +1,48 @@
+"""The command ``logship seal``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from logship import config
+from logship.collect.retention import DAY_SECONDS
+from logship.commands import Command
+from logship.errors import USAGE, Fault
+
+_BOUNDS = {"lake_keep_bytes": (0, 2**60), "lake_keep_days": (0, 36_500), "disk_free_min": (0, 2**60)}
+"""Least and most of each number; 0 of ``lake_keep_*`` is no bound."""
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    config.add_options(parser, "store", *_BOUNDS)
+    parser.add_argument("--once", action="store_true", help="seal all that is finished, and end")
+    parser.epilog = (
+        "Works beside `logship collect`, at the lowest priority, until SIGTERM, and ends with 0. A segment of the "
+        "journal is finished when the next one was begun. Exit status: 0; 1 when the lake is locked, cannot be "
+        "written or is not what was written (with --once also when the disk is full); 2 usage. docs/lake.md says how "
+        "to read the lake."
+    )
+
+
+def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    settings = config.load(options, environment)
+    for name, (least, most) in _BOUNDS.items():
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            option = f"--{name.replace('_', '-')}"
+            raise Fault("take the setting", option, f"{value} is out of range", f"give {least} to {most}", USAGE)
+    try:
+        from logship.lake.run import Plan, run  # here: `--help` works without the libraries
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("duckdb", "nanoarrow"):
+            raise
+        hint = "install them: pip install 'duckdb>=1.4,<3' 'nanoarrow>=0.6'"
+        raise Fault("seal without", str(error.name), "it is not installed", hint) from None
+    from logship.lake.keep import Policy
+
+    policy = Policy(settings.lake_keep_bytes or None, settings.lake_keep_days * DAY_SECONDS or None)
+    return run(Plan(settings.store, policy, settings.disk_free_min, options.once))
+
+
+COMMANDS = {"seal": Command(_configure, _seal)}

@@ -1,0 +1,157 @@
+"""Edge: the folder of the lake: its lock, its manifest, its files.
+
+    lake/lock                                       flock of the ``logship seal`` that works in it
+    lake/manifest.json                              what is published; replaced as a whole
+    lake/day=YYYY-MM-DD/<first LSN>-<end LSN>.parquet     files; what the manifest does not name is none
+
+A file is written under a name of its own (``.`` before, ``.new`` behind), synced, verified, renamed, its folder synced,
+and only then named by the manifest. Left to others: what is in it (``parquet``), when (``seal``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import xxhash
+
+from logship.collect.folder import FILE_MODE, segment_name, sync_folder
+from logship.errors import USAGE, Fault
+from logship.files import replace
+from logship.lake.manifest import Manifest, parse
+from logship.values import Invalid
+
+LAKE = "lake"
+MANIFEST = "manifest.json"
+_PIECE_BYTES = 1 << 20
+
+
+class Folder:
+    """The lake of the store in ``store``, locked. Raises Fault when another process works in it."""
+
+    def __init__(self, store: Path) -> None:
+        self.path = store / LAKE
+        self._store = store
+        try:
+            self.path.mkdir(exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise Fault("open the lake", str(self.path), str(error), "see to folder and disk", USAGE) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            hint = "one `logship seal` a store is enough; stop the other one"
+            raise Fault("lock the lake", str(self.path), "another process works in it", hint) from None
+
+    def close(self) -> None:
+        """Give the lock back."""
+        os.close(self._lock)
+
+    # The manifest.
+
+    def load(self) -> Manifest:
+        """What is published; a new lake begins with an empty manifest. Raises Fault, and OSError."""
+        found = load(self._store)
+        if found is None:
+            if any(self._files()):
+                hint = "restore the manifest, or move the folder away: it is made anew from what the journal holds"
+                raise Fault("read", str(self.path / MANIFEST), "it is missing, though there are files", hint)
+            found = Manifest()
+            self.publish(found)
+        return found
+
+    def publish(self, manifest: Manifest) -> None:
+        """Replace the manifest. Raises OSError, then the old one holds."""
+        replace(self.path / MANIFEST, manifest.pack(), FILE_MODE)
+
+    # Files.
+
+    def fresh(self, day: str) -> Path:
+        """Where a file of that day is to be written. Raises OSError."""
+        folder = self.path / f"day={day}"
+        if not folder.is_dir():
+            folder.mkdir()
+            sync_folder(self.path)
+        return folder / ".fresh.new"
+
+    def rename(self, fresh: Path, first_lsn: int, end_lsn: int) -> str:
+        """Give a synced file its name; the name within the lake. Raises OSError."""
+        name = f"{fresh.parent.name}/{segment_name(first_lsn)}-{segment_name(end_lsn)}.parquet"
+        fresh.rename(self.path / name)
+        sync_folder(fresh.parent)
+        return name
+
+    def discard(self, fresh: Path) -> None:
+        """Remove what was not finished."""
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files, and folders with nothing left in them. Raises OSError."""
+        for name in names:
+            path = self.path / name
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+
+    def sweep(self, manifest: Manifest) -> list[str]:
+        """Delete what a crash left: files that no manifest ever named. Their names."""
+        known = {file.name for file in manifest.files} | {one.name for one in manifest.leaving}
+        found = [name for name in self._files() if name not in known]
+        self.delete(found)
+        return found
+
+    def missing(self, manifest: Manifest) -> list[str]:
+        """Files that are named and not there, or of another size."""
+        return [file.name for file in manifest.files if self._size(file.name) != file.bytes]
+
+    def free_bytes(self) -> int:
+        """What an unprivileged process may still write on this file system."""
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_frsize
+
+    def _size(self, name: str) -> int | None:
+        try:
+            return (self.path / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def _files(self) -> Iterable[str]:
+        for folder in sorted(self.path.glob("day=*")):
+            for path in sorted(folder.iterdir()):
+                if path.suffix in (".parquet", ".new"):
+                    yield f"{folder.name}/{path.name}"
+
+
+def load(store: Path) -> Manifest | None:
+    """The manifest of a store's lake, for any reader; None where there is none. Raises Fault."""
+    path = store / LAKE / MANIFEST
+    try:
+        found = parse(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Fault("read", str(path), error.strerror or str(error), "see to the disk") from None
+    if isinstance(found, Invalid):
+        hint = "run the logship that wrote it, or move the lake away: it is made anew from what the journal holds"
+        raise Fault("read", str(path), f"it {found.reason}", hint)
+    return found
+
+
+def sync(path: Path) -> tuple[int, str]:
+    """Make a file durable; its size and its xxh3_128. Raises OSError."""
+    digest = xxhash.xxh3_128()
+    size = 0
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+        while piece := os.read(descriptor, _PIECE_BYTES):
+            digest.update(piece)
+            size += len(piece)
+    finally:
+        os.close(descriptor)
+    return size, digest.hexdigest()

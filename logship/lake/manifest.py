@@ -1,0 +1,186 @@
+"""Core: the manifest of the lake: which files there are and what they hold, and what is not in them and why.
+
+It is the one truth about the lake: a file that it does not name is none. It is replaced as a whole (``folder``).
+Everything below ``sealed_end`` is in a file, or told of here: not sealed, damaged, or deleted by retention.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from logship.values import Invalid
+
+VERSION = 1
+DAMAGED_MAX = 10_000
+"""Damaged places that are told one by one; the newest are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file: the lines that complete from LSN ``first_lsn`` to ``end_lsn``.
+
+    ``raw_bytes`` is what its lines were, ``bytes`` what the file is; times are ms since 1970; ``streams`` are by path
+    where the first of its lines begins and the last one ends; ``check`` is xxh3_128 of the file, in hex.
+    """
+
+    name: str
+    first_lsn: int
+    end_lsn: int
+    rows: int
+    bytes: int
+    raw_bytes: int
+    oldest_ts: int
+    newest_ts: int
+    oldest_received: int
+    newest_received: int
+    streams: Mapping[str, tuple[int, int]]
+    check: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """LSNs of which no line is in the lake, and why."""
+
+    first_lsn: int
+    end_lsn: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Bytes of a stream that could not be read when they were to be sealed."""
+
+    stream: str
+    offset: int
+    bytes: int
+    lsn: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A range of files that retention took: which LSNs, how much, received when."""
+
+    first_lsn: int
+    end_lsn: int
+    files: int
+    rows: int
+    raw_bytes: int
+    oldest_received: int
+    newest_received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A file that is not to be read any more, since ``time_ms``; it is deleted a while after that."""
+
+    name: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is published. ``files`` are in the order of their LSNs."""
+
+    sealed_end: int = 0
+    files: tuple[File, ...] = ()
+    not_sealed: tuple[Missing, ...] = ()
+    damaged: tuple[Damaged, ...] = ()
+    deleted: tuple[Deleted, ...] = ()
+    leaving: tuple[Leaving, ...] = field(default=())
+
+    def sealed(self, end_lsn: int, file: File | None, damaged: tuple[Damaged, ...] = ()) -> Manifest:
+        """With everything up to ``end_lsn``: in ``file``, or there is no line."""
+        assert end_lsn > self.sealed_end, "a range is sealed once"
+        assert file is None or (file.first_lsn, file.end_lsn) == (self.sealed_end, end_lsn)
+        files = self.files if file is None else (*self.files, file)
+        return replace(self, sealed_end=end_lsn, files=files, damaged=(*self.damaged, *damaged)[-DAMAGED_MAX:])
+
+    def skipped(self, end_lsn: int, why: str) -> Manifest:
+        """Without what lies up to ``end_lsn``."""
+        missing = Missing(self.sealed_end, end_lsn, why)
+        last = self.not_sealed[-1] if self.not_sealed else None
+        if last is not None and (last.end_lsn, last.why) == (missing.first_lsn, why):
+            return replace(
+                self,
+                sealed_end=end_lsn,
+                not_sealed=(*self.not_sealed[:-1], Missing(last.first_lsn, end_lsn, why)),
+            )
+        return replace(self, sealed_end=end_lsn, not_sealed=(*self.not_sealed, missing))
+
+    def without_oldest(self, count: int, now_ms: int) -> Manifest:
+        """Without the ``count`` oldest files, which are remembered as deleted and as leaving."""
+        gone, kept = self.files[:count], self.files[count:]
+        if not gone:
+            return self
+        fresh = Deleted(
+            gone[0].first_lsn,
+            gone[-1].end_lsn,
+            len(gone),
+            sum(file.rows for file in gone),
+            sum(file.raw_bytes for file in gone),
+            min(file.oldest_received for file in gone),
+            max(file.newest_received for file in gone),
+        )
+        return replace(
+            self,
+            files=kept,
+            deleted=(*self.deleted[:-1], *_joined(self.deleted[-1:], fresh)),
+            damaged=tuple(place for place in self.damaged if place.lsn >= fresh.end_lsn),
+            leaving=(*self.leaving, *(Leaving(file.name, now_ms) for file in gone)),
+        )
+
+    def without_leaving(self, names: frozenset[str]) -> Manifest:
+        """After the files ``names`` were deleted."""
+        return replace(self, leaving=tuple(one for one in self.leaving if one.name not in names))
+
+    def pack(self) -> bytes:
+        """As JSON text, a file a line."""
+        found: dict[str, Any] = asdict(self)
+        files = found.pop("files")
+        head = json.dumps({"v": VERSION, **found})[:-1]
+        lines = ",\n".join(map(json.dumps, files))
+        return f'{head}, "files": [\n{lines}\n]}}\n'.encode()
+
+
+def _joined(before: tuple[Deleted, ...], fresh: Deleted) -> tuple[Deleted, ...]:
+    """Ranges follow on each other, since the oldest go first; what lies between two had no file."""
+    if not before:
+        return (fresh,)
+    old = before[0]
+    return (
+        Deleted(
+            old.first_lsn,
+            fresh.end_lsn,
+            old.files + fresh.files,
+            old.rows + fresh.rows,
+            old.raw_bytes + fresh.raw_bytes,
+            min(old.oldest_received, fresh.oldest_received),
+            max(old.newest_received, fresh.newest_received),
+        ),
+    )
+
+
+def parse(content: bytes) -> Manifest | Invalid:
+    """The manifest that the text is."""
+    try:
+        said = json.loads(content)
+        if said["v"] != VERSION:
+            return Invalid(f"is of version {said['v']!r}, this program knows {VERSION}")
+        files = tuple(
+            File(**{**file, "streams": {path: (first, end) for path, (first, end) in file["streams"].items()}})
+            for file in said["files"]
+        )
+        return Manifest(
+            said["sealed_end"],
+            files,
+            tuple(Missing(**one) for one in said["not_sealed"]),
+            tuple(Damaged(**one) for one in said["damaged"]),
+            tuple(Deleted(**one) for one in said["deleted"]),
+            tuple(Leaving(**one) for one in said["leaving"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Invalid(f"cannot be read ({error!r})")

@@ -1,0 +1,183 @@
+"""Edge: Parquet files, written and read by DuckDB; the only importer of it and of nanoarrow, which hands rows over.
+
+One thread and a bound of memory: sealing may lag, it must not be felt. Files are for any engine: Parquet version 1
+(version 2 breaks some), row groups of ROWS rows, zstd 1. Left to others: names, syncing, renaming (``folder``).
+"""
+
+from __future__ import annotations
+
+import errno
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import nanoarrow
+from nanoarrow.c_array_stream import CArrayStream
+
+from logship.lake.batch import Batch
+from logship.lake.columns import COLUMNS, TYPED, Type
+
+ROWS = 20_480
+"""Of a row group: small ones make a window of a minute cheap."""
+MEMORY = "300MB"
+_OF_STREAM = ("stream", "service", "instance", "program", "kind")
+_ARROW = {
+    Type.TEXT: nanoarrow.string(),
+    Type.BYTES: nanoarrow.binary(),
+    Type.NUMBER: nanoarrow.int64(),
+    Type.SMALL: nanoarrow.int16(),
+    Type.TIME: nanoarrow.int64(),
+}
+_SCHEMA = nanoarrow.struct({column.name: _ARROW[column.type] for column in COLUMNS})
+_NO_ROOM = ("No space left", "Disk quota exceeded")
+
+
+class Parquet:
+    """Writes and reads files; for one thread."""
+
+    def __init__(self) -> None:
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={"threads": 1, "memory_limit": MEMORY, "temp_directory": "", "autoload_known_extensions": False},
+        )
+
+    def write(self, path: Path, chunks: Sequence[Any]) -> None:
+        """Make a file of all rows, in order. Raises OSError."""
+        rows = nanoarrow.Array(CArrayStream.from_c_arrays(list(chunks), nanoarrow.c_schema(_SCHEMA)))
+        selected = ", ".join(
+            f'make_timestamp_ms("{column.name}") AS "{column.name}"' if column.type is Type.TIME else f'"{column.name}"'
+            for column in COLUMNS
+        )
+        try:
+            self._connection.register("rows", rows)
+            self._connection.execute(
+                f"COPY (SELECT {selected} FROM rows) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd, "
+                f"COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROWS}, PARQUET_VERSION V1, USE_TMP_FILE false)"
+            ).fetchall()
+        except duckdb.Error as error:
+            raise _failed(error) from error
+        finally:
+            self._connection.unregister("rows")
+
+    def places(self, path: Path) -> list[tuple[str, int, int]]:
+        """Which rows of a file are of which stream: its path, its first row, how many. Raises OSError.
+
+        Rows of another stream between them are an OSError, too: then the file is not in order.
+        """
+        query = (
+            "SELECT stream, min(file_row_number), max(file_row_number), count(*) "
+            f"FROM read_parquet('{_quoted(path)}', hive_partitioning = false, file_row_number = true) "
+            "GROUP BY stream ORDER BY 2"
+        )
+        try:
+            found = self._connection.execute(query).fetchall()
+        except duckdb.Error as error:
+            raise _failed(error) from error
+        if any(last - first + 1 != count for _, first, last, count in found):
+            raise OSError(errno.EIO, "the rows of a stream do not follow on each other", str(path))
+        return [(stream, first, count) for stream, first, _, count in found]
+
+    def contents(self, path: Path) -> Iterator[tuple[memoryview[int], memoryview[int], memoryview[int]]]:
+        """The rows of a file in order, many at a time: offsets in the stream, ends of their bytes, those bytes.
+
+        The ends are one more than the rows: the first is where the first row begins. Raises OSError.
+        """
+        query = (
+            'SELECT "offset", coalesce(raw, encode(line)) || encode(terminator) AS data '
+            f"FROM read_parquet('{_quoted(path)}', hive_partitioning = false)"
+        )
+        try:
+            for chunk in nanoarrow.ArrayStream(self._connection.sql(query)):
+                offsets, data = chunk.child(0), chunk.child(1)
+                yield _whole(offsets, 1, "q"), _whole(data, 1, "i"), memoryview(data.buffers[2]).cast("B")
+        except duckdb.Error as error:
+            raise _failed(error) from error
+
+
+def _whole(column: Any, number: int, code: Literal["i", "q"]) -> memoryview[int]:
+    assert column.offset == 0, "DuckDB gives chunks that begin at their first row"
+    return memoryview(column.buffers[number]).cast("B").cast(code)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _failed(error: Exception) -> OSError:
+    number = errno.ENOSPC if any(words in str(error) for words in _NO_ROOM) else errno.EIO
+    return OSError(number, str(error))
+
+
+def chunk(batch: Batch) -> Any:
+    """The rows of a batch as ``write`` takes them."""
+    size = len(batch)
+    columns: dict[str, Any] = {
+        "offset": _numbers(batch.offset),
+        "lsn": _numbers(batch.lsn),
+        "received": _numbers(batch.received_ms),
+        "ts": _numbers(batch.ts_ms),
+        "line": _texts(batch.line, nanoarrow.string()),
+        "raw": _texts(batch.raw, nanoarrow.binary()),
+        "terminator": _texts(batch.terminator, nanoarrow.string()),
+        "flags": _numbers(batch.flags, nanoarrow.int16()),
+    }
+    for name in _OF_STREAM:
+        attribute = "path" if name == "stream" else name
+        columns[name] = _repeated([(getattr(identity, attribute), count) for identity, count in batch.runs()])
+    for name, values in batch.typed().items():
+        columns[name] = _typed(name, values, size)
+    children = [columns[column.name] for column in COLUMNS]
+    return nanoarrow.c_array_from_buffers(_SCHEMA, size, [None], children=children)
+
+
+def _numbers(values: array[int], kind: Any = None) -> Any:
+    return nanoarrow.c_array_from_buffers(kind or nanoarrow.int64(), len(values), [None, values])
+
+
+def _texts(values: Sequence[bytes | None], kind: Any) -> Any:
+    ends = array("i", accumulate((len(value or b"") for value in values), initial=0))
+    data = b"".join([value for value in values if value])
+    return nanoarrow.c_array_from_buffers(kind, len(values), [_validity(values), ends, data])
+
+
+def _repeated(runs: Sequence[tuple[str | None, int]]) -> Any:
+    """A column of texts, each with how many rows have it."""
+    ends, data, validity = array("i", [0]), [], []
+    for text, count in runs:
+        value = (text or "").encode()
+        at = ends[-1]
+        ends.extend(range(at + len(value), at + len(value) * count + 1, len(value)) if value else [at] * count)
+        data.append(value * count)
+        validity.append(("0" if text is None else "1") * count)
+    size = len(ends) - 1
+    bits = _bits("".join(validity))
+    return nanoarrow.c_array_from_buffers(nanoarrow.string(), size, [bits, ends, b"".join(data)])
+
+
+def _typed(name: str, values: Sequence[Any], size: int) -> Any:
+    is_number = _TYPES[name] is Type.NUMBER
+    if not values:
+        return _numbers_or_none([None] * size) if is_number else _texts([None] * size, nanoarrow.string())
+    if is_number:
+        return _numbers_or_none(values)
+    return _texts([None if value is None else value.encode() for value in values], nanoarrow.string())
+
+
+def _numbers_or_none(values: Sequence[int | None]) -> Any:
+    held = array("q", [0 if value is None else value for value in values])
+    return nanoarrow.c_array_from_buffers(nanoarrow.int64(), len(held), [_validity(values), held])
+
+
+def _validity(values: Iterable[Any]) -> bytes:
+    return _bits("".join(["0" if value is None else "1" for value in values]))
+
+
+def _bits(text: str) -> bytes:
+    """A bit a row, the first one lowest, as Arrow wants it."""
+    return int(text[::-1] or "0", 2).to_bytes((len(text) + 7) // 8, "little")
+
+
+_TYPES = {column.name: column.type for column in TYPED}

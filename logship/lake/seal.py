@@ -1,0 +1,176 @@
+"""Run: one step of sealing: the next piece of the journal becomes a file that is verified and named by the manifest.
+
+The order is the promise: written, synced, read back and compared, renamed, folder synced, manifest replaced. A crash
+between any two leaves the manifest of before, and what it does not name is removed by the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from logship.collect.stream import StreamState
+from logship.lake.batch import Batch
+from logship.lake.folder import Folder, sync
+from logship.lake.manifest import Damaged, File, Manifest
+from logship.lake.parquet import Parquet, chunk
+from logship.lake.plan import Piece, piece
+from logship.lake.proof import Expected, Proof
+from logship.view.items import DAMAGE, Mark, TimedLine
+from logship.view.journal_reader import Damage, Journal, Picture
+from logship.view.lines import Line
+from logship.view.sought import Fate, Sought
+from logship.view.window import Windows
+
+RETENTION = "retention deleted it from the journal before it was sealed"
+
+
+class Stopped(Exception):
+    """Told to stop in the midst of a piece: nothing of it is published."""
+
+
+class NoRoom(Exception):
+    """The disk has not the room that a piece may need."""
+
+
+@dataclass(slots=True)
+class _Made:
+    """What a file that is being made holds so far."""
+
+    rows: int = 0
+    raw_bytes: int = 0
+    ts: tuple[int, int] = (1 << 62, -(1 << 62))
+    received: tuple[int, int] = (1 << 62, -(1 << 62))
+
+    def add(self, batch: Batch) -> None:
+        self.rows += len(batch)
+        self.raw_bytes += batch.size
+        self.ts = min(self.ts[0], *batch.ts_ms), max(self.ts[1], *batch.ts_ms)
+        self.received = min(self.received[0], *batch.received_ms), max(self.received[1], *batch.received_ms)
+
+
+class Sealer:
+    """Seals finished segments of ``journal`` into ``folder``. ``free_min``: room on the disk that it leaves."""
+
+    def __init__(self, journal: Journal, folder: Folder, free_min: int, is_stopped: Callable[[], bool]) -> None:
+        self._journal = journal
+        self._folder = folder
+        self._free_min = free_min
+        self._is_stopped = is_stopped
+        self._windows = Windows(journal)
+        self._parquet = Parquet()
+        self._proof = Proof(journal, self._parquet)
+        self.manifest = folder.load()
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make it the truth. Raises OSError, then the old one is."""
+        self._folder.publish(manifest)
+        self.manifest = manifest
+
+    def step(self, picture: Picture) -> File | bool:
+        """Seal the next piece; its file, True where there is no line in it, False: there is nothing to seal.
+
+        Raises OSError, NoRoom, Stopped, Fault, and Gone when retention was quicker: then the next step tells of it.
+        """
+        start = self.manifest.sealed_end
+        segments = [lsn for lsn in self._journal.segments() if lsn < picture.end]
+        if not segments:
+            return False
+        if start < segments[0]:
+            self.publish(self.manifest.skipped(segments[0], RETENTION))
+            return True
+        held = next((pair for pair in pairwise(segments) if pair[0] <= start < pair[1]), None)
+        if held is None:
+            return False
+        found, fault = self._piece(held[0], start, held[1])
+        if found.end == start:
+            self.publish(self.manifest.skipped(held[1], fault))
+            return True
+        return self._seal(found, picture)
+
+    def _piece(self, segment_lsn: int, start: int, end: int) -> tuple[Piece, str]:
+        """The next piece, up to a place where no frame can be made out; and what is the matter there."""
+        fault = ""
+
+        def frames() -> Iterator[Any]:
+            nonlocal fault
+            try:
+                yield from self._journal.walk(segment_lsn, start, end)
+            except Damage as damage:
+                fault = str(damage)
+
+        return piece(start, frames()), fault
+
+    def _seal(self, found: Piece, picture: Picture) -> File | bool:
+        if self._folder.free_bytes() - found.raw_bytes < self._free_min:
+            raise NoRoom(f"{found.raw_bytes:,} bytes of lines are to be sealed")
+        streams = [
+            stream
+            for path in sorted(found.frames)
+            if (stream := picture.streams.get(path)) is not None and not stream.retired
+        ]
+        expected: list[Expected] = []
+        made = _Made()
+        chunks: list[Any] = []
+        for batch in self._batches(found, picture, streams, expected):
+            made.add(batch)
+            chunks.append(chunk(batch))
+        damaged = tuple(place for one in expected for place in one.damaged)
+        if not made.rows:
+            self.publish(self.manifest.sealed(found.end, None, damaged))
+            return True
+        fresh = self._folder.fresh(found.day_text)
+        try:
+            file = self._file(found, made, fresh, chunks, expected)
+        except BaseException:
+            self._folder.discard(fresh)
+            raise
+        self.publish(self.manifest.sealed(found.end, file, damaged))
+        return file
+
+    def _file(self, found: Piece, made: _Made, fresh: Path, chunks: list[Any], expected: list[Expected]) -> File:
+        self._parquet.write(fresh, chunks)
+        chunks.clear()
+        size, check = sync(fresh)
+        streams = self._proof.check(fresh, expected)
+        name = self._folder.rename(fresh, found.start, found.end)
+        return File(
+            name, found.start, found.end, made.rows, size, made.raw_bytes, *made.ts, *made.received, streams, check
+        )
+
+    def _batches(
+        self, found: Piece, picture: Picture, streams: list[StreamState], expected: list[Expected]
+    ) -> Iterator[Batch]:
+        """The rows of a piece, stream by stream; what a file of them should hold is added to ``expected``."""
+        sought = Sought(streams, lambda _: Fate.GIVEN)
+        batch = Batch()
+        for stream in streams:
+            frames = [frame for frame in found.frames[stream.path] if frame.lsn >= stream.created_lsn]
+            if not frames:
+                continue
+            one = Expected(stream.path, frames)
+            expected.append(one)
+            identity = picture.identities[stream.path]
+            for item in self._windows.of_frames(stream, frames, sought, with_open=False):
+                if isinstance(item, TimedLine):
+                    batch.add(identity, self._whole(item), item.time_ms)
+                    one.rows += 1
+                    if batch.is_full:
+                        yield batch
+                        batch = Batch()
+                        if self._is_stopped():
+                            raise Stopped
+                elif isinstance(item, Mark) and item.what == DAMAGE:
+                    one.damaged.append(Damaged(item.stream, item.offset, item.bytes or 0, item.lsn, item.text))
+        if len(batch):
+            yield batch
+
+    def _whole(self, item: TimedLine) -> Line:
+        line = item.line
+        if len(line.data) == item.size:
+            return line
+        data = self._windows.whole(line, item.size)
+        return Line(line.stream, line.offset, data, line.lsn, line.received_ms, line.flags)

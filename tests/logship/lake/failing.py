@@ -1,0 +1,30 @@
+"""``logship seal`` with a point at which it is killed: ``python -m tests.logship.lake.failing POINT seal ...``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tests.logship.ship.failing import arm
+
+POINTS = {
+    "before the file is written": ("logship.lake.parquet", "Parquet.write", "before", 1),
+    "between write and sync": ("logship.lake.parquet", "Parquet.write", "after", 1),
+    "between sync and verification": ("logship.lake.proof", "Proof.check", "before", 2),
+    "between verification and renaming": ("logship.lake.folder", "Folder.rename", "before", 2),
+    "between renaming and manifest": ("logship.lake.folder", "Folder.publish", "before", 3),
+    "in the manifest's replacement": ("logship.lake.folder", "replace", "before", 2),
+    "behind the manifest": ("logship.lake.folder", "Folder.publish", "after", 2),
+    "before the first manifest": ("logship.lake.folder", "Folder.publish", "before", 1),
+    "behind the first manifest": ("logship.lake.folder", "Folder.publish", "after", 1),
+}
+"""A function, a moment of it, and how many times it is reached until then. The first publishing is of the new lake."""
+
+
+if __name__ == "__main__":
+    from logship.cli import main
+
+    *place, nth = POINTS[sys.argv[1]]
+    module, path, moment = place
+    arm((module, path, moment), nth)
+    sys.exit(main(sys.argv[2:], os.environ))
