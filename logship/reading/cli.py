@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 
 from logship import config
 from logship.commands import Command
-from logship.errors import USAGE, Fault
 from logship.reading import losses, sources
 from logship.reading.client import Client, Lost, Record
 from logship.reading.output import Form, Output
+from logship.reading.questions import time_range
 from logship.reading.run import Reading
-from logship.values import Invalid
-from logship.view.when import parse_moment
 
 LINES = 100
 LINES_FOLLOWING = 20
@@ -98,7 +96,7 @@ def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]
     for name in ("query", "grep", "exclude"):
         if getattr(options, name):
             asked.append((name, getattr(options, name)))
-    asked += _range(options)
+    asked += time_range(options)
     if options.snapshots or options.output == Form.RAW.value:
         asked.append(("snapshots", "1"))
     if options.ignore_case:
@@ -106,19 +104,6 @@ def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]
     if options.follow:
         asked.append(("follow", "1"))
     return asked
-
-
-def _range(options: argparse.Namespace) -> list[tuple[str, str]]:
-    """The range of time, by the wall of whoever asks."""
-    now, found = datetime.now(), []
-    for name in ("since", "until"):
-        said = getattr(options, name)
-        if said is not None:
-            moment = parse_moment(said, now, lambda local: round(local.timestamp() * 1000))
-            if isinstance(moment, Invalid):
-                raise Fault("understand", f"--{name}", moment.reason, status=USAGE)
-            found.append((name, f"@{moment // 1000}.{moment % 1000:03}"))
-    return found
 
 
 def _configure_losses(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +131,7 @@ def _configure_losses(parser: argparse.ArgumentParser) -> None:
 
 def _losses(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     client = _client(options, environment)
-    asked = [("q", target) for target in options.targets] + _range(options)
+    asked = [("q", target) for target in options.targets] + time_range(options)
     *found, total = _all(client, "/api/losses", asked)
     if options.output == "json":
         for record in found:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from datetime import datetime
 
+from logship.errors import USAGE, Fault
 from logship.reading.client import Client, Lost, Record
+from logship.values import Invalid
+from logship.view.when import parse_moment
 
 
 def every(client: Client, path: str, asked: Sequence[tuple[str, str]]) -> list[Record]:
@@ -22,3 +27,16 @@ def streams_meant(client: Client, targets: Sequence[str]) -> list[str]:
         if targets[0] in exact:
             return [targets[0]]
     return [one["stream"] for one in every(client, "/api/sources", [("q", target) for target in targets])]
+
+
+def time_range(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """The range of time by --since and --until, by the wall of whoever asks. Raises Fault."""
+    now, found = datetime.now(), []
+    for name in ("since", "until"):
+        said = getattr(options, name)
+        if said is not None:
+            moment = parse_moment(said, now, lambda local: round(local.timestamp() * 1000))
+            if isinstance(moment, Invalid):
+                raise Fault("understand", f"--{name}", moment.reason, status=USAGE)
+            found.append((name, f"@{moment // 1000}.{moment % 1000:03}"))
+    return found

@@ -37,19 +37,22 @@ def digests(client: Client, stream: str, start: int | None, end: int | None, ste
     """The digests of a range of a stream (None: all that is kept), and the total. Raises Fault."""
     asked = [("stream", stream), ("step", str(step))]
     asked += [(name, str(number)) for name, number in (("from", start), ("to", end)) if number is not None]
-    ended = False
+    answered = ended = False
     try:
         for record in client.records("/api/digest", asked):
+            answered = True
             if record is None:
                 continue
             if record["type"] == "error":
                 raise Fault("verify", stream, record["text"])
             ended = record["type"] == "total"
             yield record
+        if not ended:
+            raise Lost("the answer was cut off")
     except Lost as lost:
+        if not answered:
+            raise client.unreachable(str(lost)) from None
         raise Fault("read from the viewer at", client.url, str(lost), "ask again") from None
-    if not ended:
-        raise Fault("read from the viewer at", client.url, "the answer was cut off", "ask again")
 
 
 class Comparison:
