@@ -34,12 +34,15 @@ EARLIER = frozenset(
 
 @dataclass(slots=True)
 class Asked:
-    """One request as it was sent: the epoch that had been taken when it arrived is filled in then."""
+    """One request as it was sent. ``fence`` and ``known_end`` are filled in when it arrives: the epoch that had been
+    taken, and the end that an answer had named, by then. What is answered while it is under way binds it to nothing.
+    """
 
     method: str
     path: str
     fields: dict[str, str]
     fence: int | None = None
+    known_end: int = -1
     tail: tuple[int, bytes] | None = None
     length: int = 0
     """Of what it appends, in bytes of the stream."""
@@ -82,6 +85,7 @@ class Wiretap:
 
     def arrived(self, asked: Asked) -> None:
         """It begins to arrive."""
+        asked.known_end = self.ends.get(asked.path, -1)
         if "producer-epoch" in asked.fields:
             asked.fence = self.epochs.get((asked.path, asked.fields["producer-id"]))
 
@@ -99,16 +103,15 @@ class Wiretap:
         code = fields.get("stream-error")
         if "stream-next-offset" in fields:
             end = int(fields["stream-next-offset"])
-            known = self.ends.get(asked.path, 0)
+            self.ends[asked.path] = max(end, self.ends.get(asked.path, 0))
             if asked.method == "GET":  # as far as its bytes go
-                self.ends[asked.path] = max(end, known)
                 return
-            if end < known:
+            if end < asked.known_end:
                 self._oracle.fail(
-                    "acked is durable", f"{asked.path} ends at {end}, and an earlier answer had said {known}"
+                    "acked is durable",
+                    f"{asked.path} ends at {end}, and an earlier answer had said {asked.known_end}",
                 )
-            self.ends[asked.path] = end
-        elif code == "no-stream" and self.ends.get(asked.path, -1) >= 0:
+        elif code == "no-stream" and asked.known_end >= 0:
             self._oracle.fail("acked is durable", f"{asked.path} is not there, and an earlier answer had told of it")
         if asked.method == "POST" and "producer-epoch" in asked.fields:
             self._fence(asked, status, code)

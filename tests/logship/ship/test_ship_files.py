@@ -363,15 +363,10 @@ def test_every_byte_of_a_file_that_rotates_arrives_once_while_the_shipper_is_kil
 
 
 @pytest.mark.case(38, 39)
-@pytest.mark.long
 def test_copies_of_a_file_that_is_emptied_again_and_again_are_not_shipped_beside_it(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:
-    """copytruncate under a living shipper that is killed: all lines once but for what is recorded as lost.
-
-    Known to fail in one of some thirty runs (ARCHITECTURE.md 9): a shipper that starts in the very moment of the
-    emptying may take the copy for one that is settled. So it is no gate until that is mended.
-    """
+    """copytruncate under a living shipper that is killed: all lines once but for what is recorded as lost."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
