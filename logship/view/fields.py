@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -143,11 +143,49 @@ def _haproxy(text: str) -> Fields:
     if match is None:
         notice = _NOTICE.match(text)
         return {"level": notice[1].lower()} if notice else {}
-    found: dict[str, Any] = {name: value for name, value in match.groupdict().items() if value is not None}
-    found["redispatched"] = "1" if found["redispatched"] else "0"
-    for name, value in _REST.findall(found.pop("rest", "")):
-        found[_RESTS[name]] = value
-    return {name: _int(value) if name in _DIGITS else value for name, value in found.items()}
+    return _Matched(match)
+
+
+class _Matched(Mapping[str, Any]):
+    """Fields of a line that a pattern took apart; each is made when it is asked for, most never are."""
+
+    __slots__ = ("_match", "_rest", "level")
+
+    def __init__(self, match: re.Match[str]) -> None:
+        self.level: str | None = None
+        self._match = match
+        self._rest: dict[str, str] | None = None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a field, or ``default``."""
+        match = self._match
+        if name in match.re.groupindex:
+            value = match[name] if name != "rest" else None
+        elif name in _RESTS.values() and "rest" in match.re.groupindex:
+            if self._rest is None:
+                self._rest = {_RESTS[key]: said for key, said in _REST.findall(match["rest"])}
+            value = self._rest.get(name)
+        else:
+            value = self.level if name == "level" else None
+        if value is None:
+            return default
+        if name == "redispatched":
+            return 1 if value else 0
+        return _int(value) if name in _DIGITS else value
+
+    def __getitem__(self, name: str) -> Any:
+        found = self.get(name, self)
+        if found is self:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (
+            name for name in (*self._match.re.groupindex, *_RESTS.values(), "level") if self.get(name, self) is not self
+        )
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _int(text: str) -> int | None:
@@ -172,7 +210,11 @@ def _plain(text: str) -> Fields:
     priority = _PRIORITY.match(text)
     found = _haproxy(text)
     if priority is not None and "level" not in found:
-        return {**found, "level": _PRIORITIES[int(priority[1]) % 8]}
+        level = _PRIORITIES[int(priority[1]) % 8]
+        if isinstance(found, _Matched):
+            found.level = level
+        else:
+            found = {**found, "level": level}
     return found
 
 

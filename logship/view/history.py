@@ -92,7 +92,7 @@ class History:
                 if began_ms is not None and began_ms < wanted.since_ms:
                     continue
             for block in self._blocks(segment_lsn, [stream.path], 0, bounds.end):
-                if not _out_of_range(block, wanted):
+                if not out_of_range(block, wanted):
                     yield from self._of_stream(block, sought, stream, bounds, wanted)
 
     # What comes.
@@ -234,7 +234,7 @@ class History:
             for block in reversed(self._blocks(segment_lsn, sought.paths, 0, end)):
                 if _too_old(block.newest_ms, wanted, newest.enough_ms):
                     continue
-                if not _out_of_range(block, wanted):
+                if not out_of_range(block, wanted):
                     yield block
             following = segment_lsn
 
@@ -261,7 +261,7 @@ def _too_old(newest_ms: int, wanted: Wanted, enough_ms: int | None) -> bool:
     )
 
 
-def _out_of_range(block: Block, wanted: Wanted) -> bool:
+def out_of_range(block: Block, wanted: Wanted) -> bool:
     """Whether no line of the block can be in the range: a line's time is at most a day before its receipt."""
     return (wanted.since_ms is not None and block.newest_ms < wanted.since_ms) or (
         wanted.until_ms is not None and block.oldest_ms - DAY_MS >= wanted.until_ms

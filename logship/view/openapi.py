@@ -10,7 +10,7 @@ from typing import Any
 from logship import __version__
 from logship.metrics import CONTENT_TYPE
 from logship.view.answers import NDJSON
-from logship.view.query import LOSSES_PARAMETERS, PARAMETERS
+from logship.view.query import LOSSES_PARAMETERS, PARAMETERS, TABLE_PARAMETERS
 
 JSON, EVENTS, TEXT, BYTES = "application/json", "text/event-stream", CONTENT_TYPE, "application/octet-stream"
 LIVE_PARAMETERS = tuple(name for name in PARAMETERS if name not in ("n", "follow", "at"))
@@ -40,6 +40,14 @@ ROUTES: dict[str, tuple[str, dict[str, str], str, str]] = {
         EVENTS,
         "Events `lines` (an array of records), `gap` (what a slow reader was not sent), `at` (nothing wanted came) and "
         "`replaced` (there is another store).",
+    ),
+    "/api/query": (
+        "Count and group lines: what the pipe of `query` makes of them. The same records as events with "
+        "Accept: text/event-stream.",
+        {name: PARAMETERS[name] for name in TABLE_PARAMETERS},
+        NDJSON,
+        "Records told apart by `type`: begin, progress (share of the journal read), table (`partial` while it goes "
+        "on), rows (more rows of the table), losses (what the numbers may be short by), cursor, error.",
     ),
     "/api/losses": (
         "The ledger of losses by time, and what it adds up to.",
@@ -78,7 +86,8 @@ REFUSALS = {
     "409": "The cursor lies beyond the journal: it is of another store.",
     "410": "The bytes at the beginning are not kept any more.",
     "500": "The bytes at the beginning are damaged.",
-    "503": "There is no store yet, too many follow, or the journal is still read (`error` is reading): ask again.",
+    "503": "There is no store yet, too many follow or make tables, or the journal is still read (`error` is reading): "
+    "ask again.",
 }
 _REFUSED_BY_PARAMETERS = {"400", "404", "409"}
 _REFUSED_BY_BYTES = {"410", "500"}

@@ -56,6 +56,11 @@ class Pipe:
     measures: tuple[str, ...] = ()
     limit: int | None = None
 
+    @property
+    def needs_time(self) -> bool:
+        """Whether it matters when a line was written."""
+        return self.span_ms is not None or self.kind == PATTERNS
+
 
 class Wrong(Exception):
     """A part that the grammar takes and that means nothing; ``at`` is its place."""

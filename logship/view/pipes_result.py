@@ -73,7 +73,8 @@ class Making:
         bounds = bounds or Bounds()
         weight_max = bounds.pattern_weight_max if pipe.kind == PATTERNS else bounds.weight_max
         self._shares = [share for each in pipe.measures if (share := per_thousand(each)) is not None]
-        self._groups: Groups = Groups(self._maker(), weight_max, bounds.spans_max)
+        self._make = self._maker()
+        self._groups = Groups(self._make, weight_max, bounds.spans_max)
         self._readers = [reader(key) for key in pipe.by]
 
     def feed(self, lines: Iterable[Line]) -> None:
@@ -100,6 +101,11 @@ class Making:
         self.counted += 1
         self._groups.add(key, None if pipe.span_ms is None else time_ms // pipe.span_ms * pipe.span_ms, said)
 
+    @property
+    def groups(self) -> int:
+        """How many groups are held."""
+        return len(self._groups)
+
     def table(self, rows_max: int | None = None) -> Table:
         """What it comes to; at most ``rows_max`` rows of it, the first ones, for a look while it goes on."""
         pipe, groups = self.pipe, self._groups
@@ -108,6 +114,8 @@ class Making:
         chosen = heapq.nsmallest(limit, found, self._order) if limit is not None else sorted(found, key=self._order)
         others = sorted(groups.others(), key=lambda pair: pair[0] or 0)
         blank: GroupKey = (None,) * (1 if pipe.kind == PATTERNS else len(pipe.by))
+        if not (found or others or pipe.by or pipe.span_ms is not None or pipe.kind == PATTERNS):
+            chosen = [((), None, self._make())]  # of no lines the number is 0
         cells = [cell for *_, cell in found] + [cell for _, cell in others]
         return Table(
             columns=self._columns(),
@@ -165,10 +173,10 @@ class Making:
 
 
 _OF: dict[str, Callable[[Numbers], Part]] = {
-    "min": lambda cell: cell.least,
-    "max": lambda cell: cell.most,
+    "min": lambda cell: cell.least if cell.lines else None,
+    "max": lambda cell: cell.most if cell.lines else None,
     "avg": lambda cell: cell.mean,
-    "sum": lambda cell: cell.sum,
+    "sum": lambda cell: cell.sum if cell.lines else None,
 }
 assert {COUNT, RATE, MEASURE, TOP, PATTERNS} == {"count", "rate", "measure", "top", "patterns"}
 

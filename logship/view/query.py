@@ -15,7 +15,8 @@ from logship.view.where import Where
 
 PARAMETERS = {
     "q": "TARGETs, with spaces or commas between; may be repeated; none: all",
-    "query": "what lines must match, in the language of docs/query.md, as status:5xx -path:/health",
+    "query": "what lines must match, in the language of docs/query.md, as status:5xx -path:/health; of /api/query with "
+    "what is made of them, as status:5xx | count by server",
     "grep": "a pattern that lines must have",
     "exclude": "a pattern that lines must not have",
     "i": "1: both patterns without regard to case",
@@ -31,6 +32,8 @@ PARAMETERS = {
     "shown": "1: text made harmless and a colour for each container, as the page shows it",
 }
 """What there is, with its line of help."""
+TABLE_PARAMETERS = ("q", "query", "grep", "exclude", "i", "since", "until", "snapshots", "at")
+"""Those of ``/api/query``."""
 LOSSES_PARAMETERS = ("q", "since", "until")
 """Those of ``/api/losses``."""
 COUNT_DEFAULT = 200
@@ -51,10 +54,14 @@ class Query:
     at: int | None = None
     bytes_max: int = LINE_BYTES_DEFAULT
     shown: bool = False
+    piped: language.Piped = language.Piped(None, None)
 
 
 def parse(parameters: Mapping[str, Sequence[str]], now_ms: int, known: Collection[str] = PARAMETERS) -> Query | Invalid:
-    """The query that the parameters of a request make, of those that are ``known`` to it."""
+    """The query that the parameters of a request make, of those that are ``known`` to it.
+
+    One that takes no number of lines makes a table of them: its query may have a pipe.
+    """
     strange = sorted(parameters.keys() - set(known))
     if strange:
         return Invalid(f"no parameter is called {strange[0][:40]!r}; there are: {', '.join(sorted(known))}")
@@ -62,7 +69,10 @@ def parse(parameters: Mapping[str, Sequence[str]], now_ms: int, known: Collectio
     if repeated:
         return Invalid(f"{repeated[0]} is said more than once")
     one = {name: values[0].strip() for name, values in parameters.items() if values and values[0].strip()}
-    wanted = _wanted(parameters.get("q", ()), one, now_ms)
+    piped = _piped(one.get("query"), "n" not in known)
+    if isinstance(piped, Invalid):
+        return piped
+    wanted = _wanted(parameters.get("q", ()), one, now_ms, piped.node)
     if isinstance(wanted, Invalid):
         return wanted
     count = _number("n", one.get("n", str(COUNT_DEFAULT)), LINES_MAX, all_is=None)
@@ -81,10 +91,21 @@ def parse(parameters: Mapping[str, Sequence[str]], now_ms: int, known: Collectio
         return Invalid("a reading from cursor to at has an end: it cannot follow")
     if follow and wanted.until_ms is not None:
         return Invalid("a reading that ends at `until` cannot follow")
-    return Query(wanted, count, follow, cursor, at, bytes_max, one.get("shown") in ON)
+    return Query(wanted, count, follow, cursor, at, bytes_max, one.get("shown") in ON, piped)
 
 
-def _wanted(targets_said: Sequence[str], one: Mapping[str, str], now_ms: int) -> Wanted | Invalid:
+def _piped(text: str | None, with_pipe: bool) -> language.Piped | Invalid:
+    if text is None:
+        return language.Piped(None, None)
+    if with_pipe:
+        return language.parse_piped(text)
+    node = language.parse(text)
+    return node if isinstance(node, Invalid) else language.Piped(node, None)
+
+
+def _wanted(
+    targets_said: Sequence[str], one: Mapping[str, str], now_ms: int, node: language.Node | None
+) -> Wanted | Invalid:
     targets = parse_targets(targets_said)
     if isinstance(targets, Invalid):
         return targets
@@ -95,12 +116,6 @@ def _wanted(targets_said: Sequence[str], one: Mapping[str, str], now_ms: int) ->
             if isinstance(pattern, Invalid):
                 return pattern
             patterns[name] = pattern
-    where = None
-    if "query" in one:
-        node = language.parse(one["query"])
-        if isinstance(node, Invalid):
-            return node
-        where = Where(node).of
     now = datetime.fromtimestamp(now_ms / 1000, UTC).replace(tzinfo=None)
     times = {}
     for name in ("since", "until"):
@@ -116,7 +131,7 @@ def _wanted(targets_said: Sequence[str], one: Mapping[str, str], now_ms: int) ->
         times.get("since"),
         times.get("until"),
         one.get("snapshots") in ON,
-        where,
+        None if node is None else Where(node).of,
     )
 
 

@@ -27,6 +27,7 @@ from logship.view.lists import Lists
 from logship.view.page import Page
 from logship.view.segments import NoStore
 from logship.view.stored import Stored
+from logship.view.tables import Tables
 
 NICENESS = 10
 STOP_SECONDS = 1
@@ -62,13 +63,14 @@ class _Server(uvicorn.Server):
 
 def application(plan: Plan, api: Api) -> Gate:
     """The whole of it as an ASGI application."""
-    page, lists, stored = Page(api), Lists(api), Stored(api)
+    page, lists, stored, tables = Page(api), Lists(api), Stored(api), Tables(api)
     routes = [
         Route("/", page.root),
         Route("/logs", page.logs),
         Route("/static/{name}", page.static),
         Route("/api/logs", api.logs),
         Route("/api/logs/live", api.live),
+        Route("/api/query", tables.query),
         Route("/api/losses", lists.ledger),
         Route("/api/sources", lists.sources),
         Route("/api/digest", stored.digest),

@@ -19,15 +19,19 @@ from logship.view.select import Identity, Pattern
 
 
 class Subject:
-    """One line: its text, and its fields when somebody asks."""
+    """One line: its text and fields, when somebody asks."""
 
-    __slots__ = ("_fields", "_kind", "data", "text")
+    __slots__ = ("_fields", "_kind", "data")
 
     def __init__(self, kind: str, data: bytes) -> None:
         self.data = data
-        self.text = data.decode("utf-8", "replace")
         self._kind = kind
         self._fields: Fields | None = None
+
+    @property
+    def text(self) -> str:
+        """Its text, whatever its bytes are."""
+        return self.data.decode("utf-8", "replace")
 
     @property
     def fields(self) -> Fields:
@@ -35,6 +39,10 @@ class Subject:
         if self._fields is None:
             self._fields = of_line(self._kind, self.text)
         return self._fields
+
+    def get(self, name: str) -> Any:
+        """The value of a field, None without one; of an empty name the whole text."""
+        return self.fields.get(name) if name else self.text
 
 
 Test = Callable[[Subject], bool] | bool
@@ -49,10 +57,14 @@ class Where:
 
     def of(self, identity: Identity) -> Callable[[bytes], bool] | bool:
         """The test of a stream's lines: True or False when it is the same for all of them. It raises Slow."""
-        test = _test(self.node, identity)
+        test = self.test(identity)
         if isinstance(test, bool):
             return test
         return lambda data: test(Subject(identity.kind, data))
+
+    def test(self, identity: Identity) -> Test:
+        """The same of lines that somebody else takes apart as well."""
+        return _test(self.node, identity)
 
 
 def _test(node: Node, identity: Identity) -> Test:

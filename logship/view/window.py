@@ -42,13 +42,7 @@ class Windows:
         self._journal = journal
 
     def of_block(
-        self,
-        block: Block,
-        sought: Sought,
-        start: int,
-        end: int,
-        *,
-        with_open: bool = False,
+        self, block: Block, sought: Sought, start: int, end: int, *, with_open: bool = False
     ) -> dict[str, list[Item]]:
         """By stream, what completes in the part of the block between two LSNs: lines that are sought, and marks.
 
@@ -71,17 +65,27 @@ class Windows:
         self, block: Block, sought: Sought, stream: StreamState, end: int, *, with_open: bool
     ) -> Iterator[Item]:
         """The same of one stream, one frame at a time."""
-        frames = [
-            frame
-            for frame in self._journal.frames(block)
-            if frame.entry.stream == stream.path and stream.created_lsn <= frame.lsn < end
-        ]
+        frames = self._frames(block, stream, end)
         if frames:
             yield from self.of_frames(stream, frames, sought, with_open)
 
+    def lines(
+        self, block: Block, stream: StreamState, end: int, *, with_open: bool
+    ) -> tuple[LazyTimes, Iterator[Line | Mark]] | None:
+        """All lines of one stream, and marks but losses, in its order; and what tells times of those that matter."""
+        frames = self._frames(block, stream, end)
+        if not frames:
+            return None
+        return LazyTimes(self, stream.path, frames[0]), self._items(stream, frames, with_open, NONE_PLACED)
+
+    def _frames(self, block: Block, stream: StreamState, end: int) -> list[Frame]:
+        found = self._journal.frames(block)
+        path, first = stream.path, stream.created_lsn
+        return [frame for frame in found if frame.entry.stream == path and first <= frame.lsn < end]
+
     def of_frames(self, stream: StreamState, frames: list[Frame], sought: Sought, with_open: bool) -> Iterator[Item]:
         """What completes with all of a stream's frames between two LSNs."""
-        times = _Lazy(self, stream.path, frames[0])
+        times = LazyTimes(self, stream.path, frames[0])
         losses = Waiting()
         for item in self._items(stream, frames, with_open, sought.placed.get(stream.path, NONE_PLACED)):
             if isinstance(item, Mark):
@@ -222,7 +226,7 @@ class Windows:
         return Past(low, CUT if low > 0 else 0, chunks[::-1])
 
 
-class _Lazy:
+class LazyTimes:
     """Times of a window's lines. What is not wanted, or came before, is looked at only for a line that says no time."""
 
     def __init__(self, windows: Windows, path: str, first: Frame) -> None:
@@ -231,10 +235,12 @@ class _Lazy:
         self._skipped: deque[Line] = deque()
 
     def forget(self) -> None:
+        """The program was started anew."""
         self._times = Times()
         self._skipped.clear()
 
     def skip(self, line: Line) -> None:
+        """Pass over a line that is not wanted."""
         self._skipped.append(line)
         while self._skipped[0].offset < line.offset - INHERITED_BYTES_MAX:
             self._skipped.popleft()

@@ -84,6 +84,12 @@ def test_a_pipe_makes_this_table(text: str, columns: str, rows: list[list[Any]])
     assert found.others == []
 
 
+def test_of_no_lines_the_number_is_none_at_all() -> None:
+    assert made("| count", []).rows == [[0]]
+    assert made("| p50,min,max,sum,avg t_total", []).rows == [[0, None, None, None, None, None]]
+    assert made("| count by server", []).rows == made("| count 1m", []).rows == made("| patterns", []).rows == []
+
+
 def test_lines_without_what_is_asked_for_are_told() -> None:
     assert made("| p99 t_response", ALL).without == 15  # FAILED has -1, which is no time
     assert made("| top path", ALL).without == 13

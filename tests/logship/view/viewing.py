@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class Viewer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.port = 0
-        self._process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | None = None
 
     @property
     def url(self) -> str:
@@ -34,18 +34,18 @@ class Viewer:
     def start(self) -> None:
         """Start it; it listens when this returns."""
         command = [sys.executable, "-m", "logship", "view", "--store", str(self._folder)]
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [*command, "--listen", f"127.0.0.1:{self.port}"], cwd=TREE, stdout=subprocess.PIPE, text=True
         )
-        assert self._process.stdout is not None
-        said = self._process.stdout.readline()
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
         match = re.match(r"logship view: http://127\.0\.0\.1:(\d+), ", said)
         assert match is not None, said
         self.port = int(match[1])
 
     def stop(self, number: int = signal.SIGTERM) -> int | None:
         """End it; its exit status."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is None:
             return None
         process.send_signal(number)
@@ -81,7 +81,7 @@ class Viewer:
         assert status == 200, body
         return [json.loads(line) for line in body.splitlines() if line]
 
-    def lines(self, path: str, headers: dict[str, str] | None = None) -> Iterator[str]:
+    def lines(self, path: str, headers: dict[str, str] | None = None) -> Generator[str, None, None]:
         """The lines of an answer, as they come, until the caller closes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
