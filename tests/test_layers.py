@@ -43,7 +43,9 @@ CORES = {
         "states", "standing", "steps", "stream", "tailer",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
-    "logship/reading": ["cells", "chain", "columns", "explain", "losses", "output", "proof", "sound", "sources"],
+    "logship/reading": [
+        "cells", "chain", "columns", "explain", "losses", "output", "proof", "sound", "sources", "tables",
+    ],
     "logship/view": [
         "blocks", "fields", "items", "language", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi",
         "pipes", "pipes_cells", "pipes_groups", "pipes_result", "pipes_shapes", "query", "recent", "records",

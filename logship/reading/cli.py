@@ -19,7 +19,7 @@ from logship.reading.run import Reading
 LINES = 100
 LINES_FOLLOWING = 20
 
-_STATUS = (
+STATUS = (
     "Exit status: 0 done; 1 failed on the way; 2 usage, or a TARGET that means nothing; 4 the viewer cannot be "
     "reached; 130 interrupted; 141 the reader of a pipe went away."
 )
@@ -74,11 +74,12 @@ def _configure_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-color", action="store_true", help="no colours on a terminal, as with NO_COLOR")
     config.add_options(parser, "url")
     parser.epilog = (
-        "Lines of several streams are merged by time; while following, those that arrive within 150 ms. " + _STATUS
+        "Lines of several streams are merged by time; while following, those that arrive within 150 ms. " + STATUS
     )  # fmt: skip
 
 
-def _logs(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+def logs(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Print lines."""
     terminal = sys.stdout.isatty()
     form = Form(options.output)
     asked = _asked(options, terminal and form is not Form.JSON)
@@ -175,7 +176,7 @@ def _configure_sources(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "LINES are those kept; RATE is of the last 5 minutes; LAG is what the source holds and the collector does not, "
         "as its shipper said in the last 75 s; SURVIVES is how long the collector may be away at that rate until a "
-        "budget of the spool is full. What cannot be known is ?, and a note on standard error says why. " + _STATUS
+        "budget of the spool is full. What cannot be known is ?, and a note on standard error says why. " + STATUS
     )
 
 
@@ -197,7 +198,7 @@ def _sources(options: argparse.Namespace, environment: Mapping[str, str]) -> int
 
 
 COMMANDS = {
-    "logs": Command(_configure_logs, _logs),
+    "logs": Command(_configure_logs, logs),
     "losses": Command(_configure_losses, _losses),
     "sources": Command(_configure_sources, _sources),
 }

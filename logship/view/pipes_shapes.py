@@ -21,11 +21,11 @@ _MASKED = re.compile(
     r"|(?P<address>\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
     r"|(?<![\w:])(?=[0-9A-Fa-f:]*::|(?:[0-9A-Fa-f]{1,4}:){7})[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:]))"
     r"|(?P<number>(?<!\w)[-+]?\d+(?:\.\d+)?|\d+)"
-    r"|(?P<space>\s+)"
+    r"|(?P<space>\s+)|(?P<sequence>\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~])"
 )
 _KEY = re.compile(r'"([^"\\]*)"\s*:\s*$')
 _KEY_CHARACTERS_MAX = 80
-_MASKS = {"time": TIME, "id": ID, "address": ADDRESS, "number": NUMBER, "space": " "}
+_MASKS = {"time": TIME, "id": ID, "address": ADDRESS, "number": NUMBER, "space": " ", "sequence": ""}
 
 
 def shape(text: str) -> str:

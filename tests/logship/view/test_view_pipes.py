@@ -119,6 +119,7 @@ def test_a_long_value_is_cut_and_says_so() -> None:
         ("from fe80::1 ::1 2001:db8:0:0:0:0:0:1 std::move", "from <addr> <addr> <addr> std::move"),
         ('{"event": "gone 7", "user": {"id": 7}, "x": "y"}', '{"event": "gone <n>", "user": {"id": <n>}, "x": "*"}'),
         ("a\t  b -1 +5 1.5", "a b <n> <n> <n>"),
+        ("\x1b[1;31mred\x1b[0m 5", "red <n>"),
         ("", ""),
     ],
 )  # fmt: skip

@@ -1,0 +1,134 @@
+"""The command ``logship query``: what a pipe makes of lines; without a pipe, the lines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from logship import config
+from logship.commands import Command
+from logship.errors import USAGE, Fault
+from logship.reading import cli
+from logship.reading.client import Client
+from logship.reading.query import Question, printed
+from logship.reading.questions import time_range
+from logship.reading.tables import Shown
+from logship.values import Invalid
+from logship.view.language import parse_piped
+from logship.view.pipes import Pipe
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that asks for a table."""
+    parser.add_argument(
+        "-S",
+        "--since",
+        metavar="TIME",
+        help="lines from this time on: 10m, today, 'yesterday 17:30', RFC 3339, @seconds",
+    )
+    parser.add_argument("-U", "--until", metavar="TIME", help="lines before this time")
+    parser.add_argument(
+        "--snapshots", action="store_true", help="also count the lines that say by the clock how things are"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=["table", "json", "csv"],
+        default="table",
+        help="a table; a record a row and what the numbers are worth; comma-separated values",
+    )
+    parser.add_argument("--no-color", action="store_true", help="no colours on a terminal, as with NO_COLOR")
+    config.add_options(parser, "url")
+    _intermix(parser)
+
+
+def _intermix(parser: argparse.ArgumentParser) -> None:
+    """TARGETs may stand behind options, too: argparse would take them all before the first option."""
+    plain, within = parser.parse_known_args, False
+
+    def parse(args: Any = None, namespace: Any = None) -> Any:
+        nonlocal within
+        if within:
+            return plain(args, namespace)
+        within = True
+        return parser.parse_known_intermixed_args(args, namespace)
+
+    parser.parse_known_args = parse  # type: ignore[method-assign]
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "query",
+        metavar="QUERY",
+        help="'LINES | PIPE', as 'status:5xx | count by server', '| rate 1m by status:class', '| p50,p99 t_total by "
+        "server', '| top 10 path', '| patterns': docs/query.md",
+    )
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="all, webapp, webapp/2, ha:haproxy, a stream's path; default all"
+    )
+    configure(parser)
+    parser.epilog = (
+        "On a terminal with bars, and how far the search is on standard error; Ctrl-C says it, too. Losses in the "
+        "range are told with the table. Without a pipe it prints the lines, as `logship logs -q QUERY`. " + cli.STATUS
+    )
+
+
+def _query(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    found = parse_piped(options.query)
+    if isinstance(found, Invalid):
+        raise Fault("understand", "the query", found.reason, status=USAGE)
+    if found.pipe is None:
+        return _lines(options, environment)
+    return ask(options, environment, options.query, found.pipe)
+
+
+def ask(options: argparse.Namespace, environment: Mapping[str, str], query: str, pipe: Pipe) -> int:
+    """Ask, and print the table; the exit status."""
+    times = time_range(options)
+    asked = [("query", query), *(("q", target) for target in options.targets), *times]
+    if options.snapshots:
+        asked.append(("snapshots", "1"))
+    question = Question(options.command, client_of(options, environment), _local, sys.stderr.isatty())
+    answer = question.ask(asked)
+    since = next((datetime.fromtimestamp(float(said[1:]), UTC) for name, said in times if name == "since"), None)
+    printed(question, pipe, answer, options.output, shown(options, environment, pipe), since)
+    return 0
+
+
+def shown(options: argparse.Namespace, environment: Mapping[str, str], pipe: Pipe) -> Shown:
+    """How tables are written where they go."""
+    terminal = sys.stdout.isatty()
+    colour = terminal and not options.no_color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    bars = terminal and "utf" in (sys.stdout.encoding or "").lower()
+    return Shown(pipe, _local, bars, bool(colour))
+
+
+def client_of(options: argparse.Namespace, environment: Mapping[str, str]) -> Client:
+    """Who is asked."""
+
+    def tell(text: str) -> None:
+        print(f"logship {options.command}: {text}", file=sys.stderr, flush=True)
+
+    return Client(config.load(options, environment).url, tell)
+
+
+def _local(moment: datetime) -> datetime:
+    return moment.astimezone()
+
+
+def _lines(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Without a pipe: the lines themselves."""
+    if options.output == "csv":
+        raise Fault(
+            "write", "lines as CSV", "they have no columns", "a pipe makes a table: '... | count by server'", USAGE
+        )
+    options.output = "short" if options.output == "table" else options.output
+    options.tail = options.grep = options.exclude = None
+    options.follow = options.ignore_case = False
+    return cli.logs(options, environment)
+
+
+COMMANDS = {"query": Command(_configure, _query)}
