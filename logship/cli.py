@@ -21,7 +21,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "losses": ("logship.reading.cli", "list what is known to be lost: when, of which source, how much, why"),
     "sources": ("logship.reading.cli", "list what is kept, a row a stream"),
     "verify": ("logship.reading.verify_cli", "prove that what a source wrote is what is stored, byte for byte"),
-    "export": ("logship.reading.export_cli", "write streams as their exact bytes, or lines as JSON or CSV, to files"),
+    "export": (
+        "logship.reading.export_cli",
+        "write streams as their exact bytes, or lines as JSON, CSV or Parquet, to files",
+    ),
     "explain": ("logship.reading.explain_cli", "say what a HAProxy line, its state or a field of it means"),
 }
 

@@ -32,6 +32,10 @@ _ARROW = {
     Type.TIME: nanoarrow.int64(),
 }
 _SCHEMA = nanoarrow.struct({column.name: _ARROW[column.type] for column in COLUMNS})
+_OPTIONS = (
+    f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROWS}, PARQUET_VERSION V1, "
+    "USE_TMP_FILE false)"
+)
 _NO_ROOM = ("No space left", "Disk quota exceeded")
 
 
@@ -53,14 +57,21 @@ class Parquet:
         )
         try:
             self._connection.register("rows", rows)
-            self._connection.execute(
-                f"COPY (SELECT {selected} FROM rows) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd, "
-                f"COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROWS}, PARQUET_VERSION V1, USE_TMP_FILE false)"
-            ).fetchall()
+            self._connection.execute(f"COPY (SELECT {selected} FROM rows) TO '{_quoted(path)}' {_OPTIONS}").fetchall()
         except duckdb.Error as error:
             raise _failed(error) from error
         finally:
             self._connection.unregister("rows")
+
+    def join(self, parts: Sequence[Path], path: Path) -> None:
+        """Make a file of the rows of several, in order. Raises OSError."""
+        listed = ", ".join(f"'{_quoted(part)}'" for part in parts)
+        try:
+            self._connection.execute(
+                f"COPY (FROM read_parquet([{listed}], hive_partitioning = false)) TO '{_quoted(path)}' {_OPTIONS}"
+            ).fetchall()
+        except duckdb.Error as error:
+            raise _failed(error) from error
 
     def places(self, path: Path) -> list[tuple[str, int, int]]:
         """Which rows of a file are of which stream: its path, its first row, how many. Raises OSError.

@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from logship.errors import Fault
+from logship.errors import USAGE, Fault
 from logship.reading.cells import Rows
 from logship.reading.client import Broken, Client, Lost, Record
 from logship.reading.verify import digests
@@ -108,7 +108,7 @@ def json_lines(
 ) -> Found:
     """Lines, and losses and damage between them, a record each, with the exact bytes; nothing commands a terminal."""
     found = Found()
-    for record in _lines(client, asked, found):
+    for record in lines(client, asked, found):
         data = json.dumps(record, ensure_ascii=terminal, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
         out.write(data)
         found.bytes += len(data)
@@ -116,11 +116,34 @@ def json_lines(
     return found
 
 
+def columns(
+    client: Client, asked: Sequence[tuple[str, str]], kinds: Mapping[str, Identity], folder: Path, out: Path, tell: Tell
+) -> Found:
+    """Lines as a Parquet file with the columns of the lake; ``folder`` takes what is in the making. Raises Fault."""
+    try:
+        from logship.reading.export_parquet import Table  # here: it loads an engine
+    except ImportError as error:
+        hint = "pip install duckdb nanoarrow, or take another --format"
+        raise Fault("write", "parquet", f"{error.name} is not installed", hint, USAGE) from None
+    found = Found()
+    rows = Table(folder)
+    known: dict[str, Identity] = {}
+    for record in lines(client, asked, found):
+        if record["type"] == "line":
+            path = record["stream"]
+            if path not in known:
+                known[path] = kinds.get(path) or identify(path, {})
+            rows.add(record, known[path])
+            tell(1)
+    found.bytes = rows.finish(out)
+    return found
+
+
 def table(
     client: Client,
     asked: Sequence[tuple[str, str]],
     names: Sequence[str],
-    kinds: dict[str, Identity],
+    kinds: Mapping[str, Identity],
     out: BinaryIO,
     tell: Tell,
     *,
@@ -130,7 +153,7 @@ def table(
     found, text = Found(), io.StringIO(newline="")
     rows = Rows(text, names, formulas=formulas)
     rows.head()
-    for record in _lines(client, asked, found):
+    for record in lines(client, asked, found):
         if record["type"] == "line":
             path = record["stream"]
             rows.line(record, kinds.get(path) or identify(path, {}))
@@ -150,7 +173,7 @@ def _flush(text: io.StringIO, out: BinaryIO, found: Found) -> None:
     found.bytes += len(data)
 
 
-def _lines(client: Client, asked: Sequence[tuple[str, str]], found: Found) -> Iterator[Record]:
+def lines(client: Client, asked: Sequence[tuple[str, str]], found: Found) -> Iterator[Record]:
     """The lines and marks of a reading that ends. Raises Fault."""
     answered = ended = False
     try:

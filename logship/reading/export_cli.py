@@ -18,11 +18,12 @@ from logship.reading.client import Client, Record
 from logship.reading.columns import size
 from logship.reading.export import Found
 from logship.reading.questions import every, time_range
-from logship.reading.whole import whole_file, whole_folder
+from logship.reading.whole import beside, whole_file, whole_folder, whole_path
 from logship.values import Invalid
 from logship.view.select import Identity
 
-RAW, JSONL, CSV = "raw", "jsonl", "csv"
+RAW, JSONL, CSV, PARQUET = "raw", "jsonl", "csv", "parquet"
+Asked = list[tuple[str, str]]
 PROGRESS_SECONDS = 0.2
 DAMAGES_TOLD = 5
 INCOMPLETE = 3
@@ -38,9 +39,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-U", "--until", metavar="TIME", help="lines before this time")
     parser.add_argument(
         "--format",
-        choices=[RAW, JSONL, CSV],
+        choices=[RAW, JSONL, CSV, PARQUET],
         default=JSONL,
-        help="raw: the exact bytes of whole streams; jsonl: a record a line, with its exact bytes; csv: a row a line",
+        help="raw: the exact bytes of whole streams; jsonl: a record a line, with its exact bytes; csv: a row a line; "
+        "parquet: a row a line, with the columns of docs/lake.md",
     )
     parser.add_argument(
         "-o",
@@ -91,6 +93,8 @@ def _check(options: argparse.Namespace) -> None:
         raise Fault("export", "raw", "it gives whole streams: no query and no range of time", hint, USAGE)
     if options.format != CSV and (options.fields or options.formulas):
         raise Fault("export", options.format, "--fields and --formulas are for csv", status=USAGE)
+    if options.format == PARQUET and options.output == "-":
+        raise Fault("export", "parquet", "its end says where its parts are", "give a file by -o FILE", USAGE)
     if options.format != JSONL and options.output == "-" and sys.stdout.isatty():
         hint = "send it into a file or a pipe, or give -o FILE"
         raise Fault("export", options.format, "bytes of logs would command this terminal", hint, USAGE)
@@ -123,10 +127,17 @@ def _lines(client: Client, options: argparse.Namespace) -> Found:
             return export.json_lines(client, asked, out, tell, terminal=terminal)
         return export.table(client, asked, names, _identities(client, options), out, tell, formulas=options.formulas)
 
+    if options.format == PARQUET:
+        return _parquet(client, options, asked, tell)
     if options.output == "-":
         return write(sys.stdout.buffer)
     with whole_file(Path(options.output)) as file:
         return write(file)
+
+
+def _parquet(client: Client, options: argparse.Namespace, asked: Asked, tell: Callable[[int], None]) -> Found:
+    with whole_path(Path(options.output)) as path, beside(path) as folder:
+        return export.columns(client, asked, _identities(client, options), folder, path, tell)
 
 
 def _identities(client: Client, options: argparse.Namespace) -> dict[str, Identity]:

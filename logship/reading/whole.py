@@ -19,19 +19,27 @@ from logship.errors import USAGE, Fault
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which replaces what is at ``path`` when the block ends well. Raises Fault."""
     with _faults(path):
-        if path.is_dir():
-            raise Fault("write", str(path), "it is a folder", "give the name of a file", USAGE)
-        if path.exists() and not path.is_file():  # /dev/null, a pipe: nothing to be renamed over
+        if path.exists() and not path.is_file() and not path.is_dir():  # /dev/null, a pipe: not to be renamed over
             with path.open("wb") as file:
                 yield file
             return
+        with whole_path(path) as fresh, fresh.open("xb") as file:
+            yield file
+
+
+@contextlib.contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """The same for who makes the file by its name: where to, until the block ends. Raises Fault."""
+    with _faults(path):
+        if path.is_dir():
+            raise Fault("write", str(path), "it is a folder", "give the name of a file", USAGE)
+        if path.exists() and not path.is_file():
+            raise Fault("write", str(path), "it is no plain file", "give the name of one", USAGE)
         target = Path(os.path.realpath(path))
         fresh = _fresh(target)
         try:
-            with fresh.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            yield fresh
+            _sync(fresh)
             fresh.replace(target)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -58,12 +66,23 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _sync(path.parent)
 
 
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` for what is in the making; it is gone when the block ends."""
+    folder = path.with_name(f"{path.name}s")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _fresh(path: Path) -> Path:
     return path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -76,6 +76,7 @@ class Records:
             except UnicodeDecodeError:
                 record["base64"] = base64.b64encode(data).decode()
             record["end"] = item.terminator.decode()
+            record["received"] = stamp(line.received_ms)
         if left_out:
             record["left_out"] = left_out
         flags = [name for flag, name in _FLAGS if line.flags & flag]

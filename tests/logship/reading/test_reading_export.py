@@ -19,13 +19,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from logship.lake.columns import COLUMNS as LAKE
 from logship.reading.cells import COLUMNS, Rows
 from logship.reading.export import file_names
 from logship.values import Loss
 from logship.view.fields import FIELDS
 from logship.view.journal_reader import Journal
+from logship.view.lines import OPEN, TORN
 from logship.view.select import identify
 from tests.logship.reading.test_reading_logs import logs
 from tests.logship.ship.collector import Collector
@@ -147,6 +150,67 @@ def test_csv_has_the_fields_by_their_names_and_reads_back_cell_by_cell(shelf: Sh
     assert found.stderr == b""
 
 
+def test_parquet_has_the_columns_of_the_lake_and_the_exact_bytes(shelf: Shelf, viewer: Viewer, tmp_path: Path) -> None:
+    written = {"ha/1/haproxy/i": HTTP * 3, APP: noise(random.Random(9)), "web/2/app/i": b"2026-11-23T20:00:01Z x\nopen"}
+    for path, data in written.items():
+        for at in range(0, len(data), 300_000):
+            shelf.append(path, data[at : at + 300_000], packed=True)
+    found = export(viewer, "--format", "parquet", "-o", str(tmp_path / "all"))
+    assert found.returncode == 0, found.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name != "store"] == ["all"]
+    names, rows = lake_rows(tmp_path / "all")
+    assert names == [(column.name, column.type.value) for column in LAKE]
+    assert joined(rows) == written
+    (first, *_) = [row for row in rows if row["kind"] == "haproxy"]
+    assert (first["status"], first["server"], first["service"], first["instance"]) == (503, "web-1", "ha", "1")
+    assert [row["flags"] for row in rows if row["line"] == "open"] == [TORN | OPEN]
+    assert str(next(row["ts"] for row in rows if row["line"].endswith(" x"))) == "2026-11-23 20:00:00"  # its receipt
+    # No line matches: a file with the columns and no row.
+    assert export(viewer, "--format", "parquet", "-q", "nowhere", "-o", str(tmp_path / "none")).returncode == 0
+    assert lake_rows(tmp_path / "none") == (names, [])
+
+
+def test_a_parquet_of_many_parts_is_one_file_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from logship.lake import batch
+    from logship.reading import export_parquet
+
+    monkeypatch.setattr(batch, "BATCH_BYTES_MAX", 100)
+    monkeypatch.setattr(export_parquet, "PART_BYTES", 1000)
+    (tmp_path / "parts").mkdir()
+    rows = export_parquet.Table(tmp_path / "parts")
+    stamp = {"time": "2026-11-23T20:00:00.000Z", "received": "2026-11-23T20:00:01.250Z", "end": "\n"}
+    for number in range(500):
+        path = f"web/{number % 3}/app/i"
+        line = {"stream": path, "offset": number, "lsn": number, "text": f"line {number}"}
+        rows.add({**stamp, **line}, identify(path, {}))
+    assert rows.finish(tmp_path / "all") == (tmp_path / "all").stat().st_size
+    _, found = lake_rows(tmp_path / "all")
+    assert [(row["offset"], row["stream"], row["line"]) for row in found] == [
+        (number, f"web/{number % 3}/app/i", f"line {number}") for number in range(500)
+    ]
+    assert {str(row["received"]) for row in found} == {"2026-11-23 20:00:01.250000"}
+    assert len(list((tmp_path / "parts").iterdir())) > 3
+
+
+def lake_rows(path: Path) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
+    """Columns with their types, and rows, as plain DuckDB reads them."""
+    found = duckdb.connect().read_parquet(str(path), hive_partitioning=False)
+    names = found.columns
+    return list(zip(names, map(str, found.types), strict=True)), [
+        dict(zip(names, row, strict=True)) for row in found.fetchall()
+    ]
+
+
+def joined(rows: list[dict[str, Any]]) -> dict[str, bytes]:
+    """The exact bytes of each stream, as docs/lake.md says."""
+    found: dict[str, bytes] = {}
+    for row in rows:
+        data = row["line"].encode() if row["raw"] is None else row["raw"]
+        assert row["offset"] == len(found.get(row["stream"], b""))
+        found[row["stream"]] = found.get(row["stream"], b"") + data + row["terminator"].encode()
+    return found
+
+
 def test_every_field_of_the_language_that_is_no_streams_is_a_column() -> None:
     assert {name for name, each in FIELDS.items() if not each.of_stream} <= set(COLUMNS)
     assert len(set(COLUMNS)) == len(COLUMNS)
@@ -207,7 +271,7 @@ def test_a_full_disk_leaves_nothing_under_the_name(shelf: Shelf, viewer: Viewer,
     for _ in range(10):
         shelf.append(APP, os.urandom(100_000))
     (tmp_path / "lines").write_text("the old ones\n")
-    for name, form in (("folder", "raw"), ("lines", "jsonl"), ("table", "csv")):
+    for name, form in (("folder", "raw"), ("lines", "jsonl"), ("table", "csv"), ("lake", "parquet")):
         words = f"ulimit -f 400; exec {sys.executable} -m logship export --format {form} -o {tmp_path / name}"
         found = subprocess.run(
             ["bash", "-c", words], cwd=TREE, env={**environment(), "LOGSHIP_URL": viewer.url},
@@ -269,6 +333,8 @@ def test_what_cannot_be_answered_is_said(shelf: Shelf, viewer: Viewer, tmp_path:
         (["--format", "raw"], 2, "2 streams do not go to one standard output"),
         (["--format", "raw", "-q", "x"], 2, "it gives whole streams"),
         (["--fields", "line"], 2, "are for csv"),
+        (["--format", "parquet"], 2, "-o FILE"),
+        (["--format", "parquet", "-o", "/dev/null"], 2, "no plain file"),
         (["--format", "csv", "--fields", "lines"], 2, "did you mean line?"),
         (["web/9"], 2, "no stream is meant"),
         (["-q", "a ("], 2, "parenthesis"),
