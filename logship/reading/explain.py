@@ -70,6 +70,13 @@ class Knowledge:
             return [*self._state(word)]
         return Invalid(f"it is no state, field or line of HAProxy that is known{self._near(word)}")
 
+    def meaning(self, state: str) -> str:
+        """What a state's first two letters mean, in a sentence; nothing for what is none."""
+        pair = self.pairs.get(state[:2])
+        if pair is not None:
+            return pair.means
+        return " ".join(self._told(state, None)) if len(state) >= 2 and self._is_state(state[:2]) else ""
+
     def _is_state(self, word: str) -> bool:
         known = all(letter in self.letters[place] for place, letter in zip(PLACES, word, strict=False))
         return len(word) in (2, 4) and known

@@ -9,11 +9,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from logship.errors import Fault
 from logship.reading.client import Client, Lost, Record
-from logship.reading.tables import Shown, csv_lines, far, json_lines, notes
+from logship.reading.tables import Shown, csv_lines, far, json_lines, json_worth, notes
 from logship.view.pipes import Pipe
 
 Local = Callable[[datetime], datetime]
@@ -23,17 +22,23 @@ Local = Callable[[datetime], datetime]
 class Answer:
     """What came of a question."""
 
-    table: Record = field(default_factory=dict)
+    tables: dict[str, Record] = field(default_factory=dict)
     losses: Record = field(default_factory=dict)
     progress: Record = field(default_factory=dict)
     kept_from: str | None = None
 
+    @property
+    def table(self) -> Record:
+        """The one there is, of a pipe that makes one."""
+        return self.tables[""]
+
 
 class Question:
-    """Asks ``client``; ``live``: standard error is a terminal that shows how far it is."""
+    """Asks ``client`` for lines ``since`` then. ``live``: standard error is a terminal that shows how far it is."""
 
-    def __init__(self, command: str, client: Client, local: Local, live: bool) -> None:
+    def __init__(self, command: str, client: Client, local: Local, live: bool, since: datetime | None) -> None:
         self._command, self._client, self._local, self._live = command, client, local, live
+        self.since = since
         self._written = 0
 
     def ask(self, parameters: list[tuple[str, str]]) -> Answer:
@@ -71,9 +76,9 @@ class Question:
             answer.progress = record
             self._show(answer)
         elif kind == "table" and not record["partial"]:
-            answer.table = record
+            answer.tables[record["name"]] = record
         elif kind == "rows":
-            answer.table["rows"] += record["rows"]
+            answer.tables[record["name"]]["rows"] += record["rows"]
         elif kind == "losses":
             answer.losses = record
         elif kind == "error":
@@ -87,9 +92,9 @@ class Question:
     def _show(self, answer: Answer) -> None:
         if self._live:
             text = self._far(answer)
-            sys.stderr.write(f"\r{text.ljust(self._written)}")
+            self._written, before = max(len(text), self._written), self._written
+            sys.stderr.write(f"\r{text.ljust(before)}")
             sys.stderr.flush()
-            self._written = len(text)
 
     def _clear(self) -> None:
         if self._written:
@@ -98,11 +103,11 @@ class Question:
             self._written = 0
 
 
-def printed(question: Question, pipe: Pipe, answer: Answer, form: str, shown: Shown, since: Any) -> None:
+def printed(question: Question, pipe: Pipe, answer: Answer, form: str, shown: Shown) -> None:
     """The table on standard output, and what its numbers are worth on standard error."""
-    table, losses, progress = answer.table, answer.losses, answer.progress
+    table = answer.table
     if form == "json":
-        lines = json_lines(table, losses, progress)
+        lines = [*json_lines(table), *json_worth(table, answer.losses, answer.progress)]
     else:
         lines = csv_lines(table) if form == "csv" else shown.table(table) if table["rows"] else []
     for line in lines:
@@ -110,8 +115,13 @@ def printed(question: Question, pipe: Pipe, answer: Answer, form: str, shown: Sh
     sys.stdout.flush()
     if not table["rows"] and form == "table":
         question.say("no line matches")
-    for note in notes(pipe, table, losses, progress):
+    told(question, pipe, table, answer)
+
+
+def told(question: Question, pipe: Pipe, table: Record, answer: Answer) -> None:
+    """What the numbers are worth, on standard error."""
+    for note in notes(pipe, table, answer.losses, answer.progress):
         question.say(note)
     kept = answer.kept_from
-    if kept is not None and (since is None or since < datetime.fromisoformat(kept)):
+    if kept is not None and (question.since is None or question.since < datetime.fromisoformat(kept)):
         question.say(f"what is kept begins at {kept}")

@@ -22,7 +22,10 @@ from logship.view.pipes import Pipe
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that asks for a table."""
+    """The options of every command that asks for a table, and its TARGETs, last of all."""
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="all, webapp, webapp/2, ha:haproxy, a stream's path; default all"
+    )
     parser.add_argument(
         "-S",
         "--since",
@@ -30,9 +33,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="lines from this time on: 10m, today, 'yesterday 17:30', RFC 3339, @seconds",
     )
     parser.add_argument("-U", "--until", metavar="TIME", help="lines before this time")
-    parser.add_argument(
-        "--snapshots", action="store_true", help="also count the lines that say by the clock how things are"
-    )
     parser.add_argument(
         "-o",
         "--output",
@@ -66,10 +66,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         help="'LINES | PIPE', as 'status:5xx | count by server', '| rate 1m by status:class', '| p50,p99 t_total by "
         "server', '| top 10 path', '| patterns': docs/query.md",
     )
-    parser.add_argument(
-        "targets", nargs="*", metavar="TARGET", help="all, webapp, webapp/2, ha:haproxy, a stream's path; default all"
-    )
     configure(parser)
+    parser.add_argument(
+        "--snapshots", action="store_true", help="also count the lines that say by the clock how things are"
+    )
     parser.epilog = (
         "On a terminal with bars, and how far the search is on standard error; Ctrl-C says it, too. Losses in the "
         "range are told with the table. Without a pipe it prints the lines, as `logship logs -q QUERY`. " + cli.STATUS
@@ -87,15 +87,21 @@ def _query(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def ask(options: argparse.Namespace, environment: Mapping[str, str], query: str, pipe: Pipe) -> int:
     """Ask, and print the table; the exit status."""
-    times = time_range(options)
-    asked = [("query", query), *(("q", target) for target in options.targets), *times]
+    question, asked = question_of(options, environment, query)
     if options.snapshots:
         asked.append(("snapshots", "1"))
-    question = Question(options.command, client_of(options, environment), _local, sys.stderr.isatty())
-    answer = question.ask(asked)
-    since = next((datetime.fromtimestamp(float(said[1:]), UTC) for name, said in times if name == "since"), None)
-    printed(question, pipe, answer, options.output, shown(options, environment, pipe), since)
+    printed(question, pipe, question.ask(asked), options.output, shown(options, environment, pipe))
     return 0
+
+
+def question_of(
+    options: argparse.Namespace, environment: Mapping[str, str], query: str
+) -> tuple[Question, list[tuple[str, str]]]:
+    """Who asks, and the parameters of what."""
+    times = time_range(options)
+    since = next((datetime.fromtimestamp(float(said[1:]), UTC) for name, said in times if name == "since"), None)
+    question = Question(options.command, client_of(options, environment), _local, sys.stderr.isatty(), since)
+    return question, [("query", query), *(("q", target) for target in options.targets), *times]
 
 
 def shown(options: argparse.Namespace, environment: Mapping[str, str], pipe: Pipe) -> Shown:

@@ -13,7 +13,7 @@ from typing import Any
 
 from logship.reading.cells import FORMULA
 from logship.reading.columns import columns_aligned
-from logship.view.pipes import COUNT, PATTERNS, RATE, TOP, Pipe
+from logship.view.pipes import COUNT, HAPROXY, PATTERNS, RATE, TOP, Pipe
 from logship.view.shown import harmless
 
 Record = dict[str, Any]
@@ -95,14 +95,19 @@ class Shown:
         return [f"{line.ljust(width)}  {bar}".rstrip() for line, bar in zip(lines, drawn, strict=True)]
 
 
-def json_lines(said: Record, losses: Record, progress: Record) -> list[str]:
-    """A record a row, and at last what the numbers are worth."""
+def json_lines(said: Record, **besides: Any) -> list[str]:
+    """A record a row; what is ``besides`` stands in each."""
     columns = said["columns"]
-    found = [{"type": "row", **dict(zip(columns, row, strict=True))} for row in said["rows"]]
-    found += [{"type": "others", **dict(zip(columns, row, strict=True))} for row in said["others"]]
-    worth = {name: said[name] for name in ("counted", "without", "rest", "groups", "about", "exact")}
-    found += [{"type": "total", **worth, "lines": progress["lines"], "hidden": progress["hidden"]}, losses]
+    found = [{"type": "row", **besides, **dict(zip(columns, row, strict=True))} for row in said["rows"]]
+    found += [{"type": "others", **besides, **dict(zip(columns, row, strict=True))} for row in said["others"]]
     return [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in found]
+
+
+def json_worth(said: Record, losses: Record, progress: Record) -> list[str]:
+    """What the numbers are worth: the last two records."""
+    worth = {name: said[name] for name in ("counted", "without", "rest", "groups", "about", "exact")}
+    total = {"type": "total", **worth, "lines": progress["lines"], "hidden": progress["hidden"]}
+    return [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (total, losses)]
 
 
 def csv_lines(said: Record) -> list[str]:
@@ -124,7 +129,9 @@ def notes(pipe: Pipe, said: Record, losses: Record, progress: Record) -> list[st
     if said["about"] is not None:
         folded = sum(row[said["keys"]] for row in said["others"])
         found.append(f"there are about {said['about']:,} groups; {folded:,} lines of those beyond a bound are {OTHERS}")
-    if said["without"]:
+    if said["without"] and pipe.kind == HAPROXY:
+        found.append(f"{said['without']:,} lines are not HAProxy's of a request or connection")
+    elif said["without"]:
         what = pipe.field or " and ".join(key.name for key in pipe.by)
         found.append(f"{said['without']:,} lines have no {what}")
     if not said["exact"]:

@@ -16,7 +16,7 @@ from logship.view.items import START, Mark
 from logship.view.journal_reader import Damage, Picture
 from logship.view.language import Node
 from logship.view.lines import Line
-from logship.view.pipes_result import Making
+from logship.view.pipes_result import Making, Report
 from logship.view.segments import Gone
 from logship.view.select import Identity, Wanted, is_snapshot
 from logship.view.sought import streams_of
@@ -61,7 +61,7 @@ class Counting:
         picture: Picture,
         wanted: Wanted,
         node: Node | None,
-        making: Making,
+        making: Making | Report,
         end: int,
         clock: Callable[[], float],
     ) -> None:

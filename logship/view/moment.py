@@ -43,14 +43,18 @@ _JSON = re.compile(
 
 def own_ms(text: bytes, received_ms: int) -> int | None:
     """The time a line says of itself, None when it says none that can be believed."""
-    head = text[:LOOKED_AT_BYTES]
-    if head.startswith(b"{"):
-        found = _json_ms(head)
-    else:
-        found = _stamp_ms(head) or _haproxy_ms(head) or _syslog_ms(head, received_ms)
+    found = said_ms(text, received_ms)
     if found is None or abs(found - received_ms) > DAY_MS:
         return None
     return min(found, received_ms)
+
+
+def said_ms(text: bytes, near_ms: int) -> int | None:
+    """The time a line says of itself, whether it can be believed or not; without a year it is one near ``near_ms``."""
+    head = text[:LOOKED_AT_BYTES]
+    if head.startswith(b"{"):
+        return _json_ms(head)
+    return _stamp_ms(head) or _haproxy_ms(head) or _syslog_ms(head, near_ms)
 
 
 def _stamp_ms(head: bytes) -> int | None:

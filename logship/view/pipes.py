@@ -16,10 +16,11 @@ from lark import Token, Transformer
 
 from logship.view.fields import FIELDS, JSON, Sort
 
-COUNT, RATE, MEASURE, TOP, PATTERNS = "count", "rate", "measure", "top", "patterns"
-WORDS = ("count", "rate", "top", "patterns", "p50", "p99", "min", "max", "avg", "sum")
+COUNT, RATE, MEASURE, TOP, PATTERNS, HAPROXY = "count", "rate", "measure", "top", "patterns", "haproxy"
+WORDS = ("count", "rate", "top", "patterns", "haproxy", "p50", "p99", "min", "max", "avg", "sum")
 FORMS = {
     "class": "of the status: 2xx, 4xx",
+    "pair": "of the state of a HAProxy line: its first two letters",
     "bare": "of the path: what stands before its ?",
     "shape": "of a text: numbers, ids, addresses and quoted values masked",
 }
@@ -122,6 +123,9 @@ class PipeBuilder(Transformer[Token, Any]):
     def patterns(self, parts: list[Any]) -> Pipe:
         return Pipe(PATTERNS, limit=_limit(parts, PATTERNS_DEFAULT))
 
+    def haproxy(self, parts: list[Any]) -> Pipe:
+        return Pipe(HAPROXY, _by(parts))
+
     def by(self, tokens: list[Any]) -> tuple[Key, ...]:
         return _keys(tokens)
 
@@ -180,7 +184,7 @@ def forms_of(name: str) -> list[str]:
     """The forms that a field can be grouped by."""
     field = FIELDS.get(name)
     found = ["class"] if name == "status" else []
-    found += ["bare"] if name == "path" else []
+    found += ["bare"] if name == "path" else ["pair"] if name == "state" else []
     return found + (["shape"] if field is None or field.sort is Sort.TEXT else [])
 
 
@@ -195,7 +199,7 @@ def misunderstood(text: str, at: int) -> str | None:
         return "there is one pipe in a query"
     if not said:
         near = difflib.get_close_matches(word.lower(), WORDS, 1)
-        known = "behind a pipe stands count, rate, top, patterns, or one of p50 p99 min max avg sum"
+        known = "behind a pipe stands count, rate, top, patterns, haproxy, or one of p50 p99 min max avg sum"
         return f"did you mean {near[0]}? {known}" if near else known
     if not word:
         return "something is missing at the end"
@@ -205,6 +209,8 @@ def misunderstood(text: str, at: int) -> str | None:
         return "between two fields stands a comma"
     if said[0].lower() == "rate" and len(said) == 1:
         return "rate wants a span of time first, as 1m"
+    if said[0].lower() == "haproxy":
+        return "here stands by and the names of fields"
     if said[0].lower() in ("count", "rate", "patterns") or len(said) > 1:
         return "here stands a span of time, as 1m, or by and the names of fields"
     return "the name of a field that is a number stands here, as t_total"

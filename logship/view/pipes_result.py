@@ -11,24 +11,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from logship.view.fields import FIELDS, LEVEL_NAMES, LEVELS, Sort, as_number, as_text
-from logship.view.pipes import COUNT, MEASURE, PATTERNS, RATE, TOP, Key, Pipe, per_thousand
+from logship.view.pipes import HAPROXY, MEASURE, PATTERNS, RATE, TOP, Key, Pipe, per_thousand
 from logship.view.pipes_cells import Cell, Example, Numbers, Tally
 from logship.view.pipes_groups import SPANS_MAX, WEIGHT_MAX, GroupKey, Groups, key_order
+from logship.view.pipes_haproxy import TIMES, Requests, columns, said_of, with_each
+from logship.view.pipes_keys import Get, Part, measured, reader
 from logship.view.pipes_shapes import shape
 from logship.view.records import stamp
 from logship.view.select import Identity
-from logship.view.where import of_stream
 
 TEXT = ""
-VALUE_CHARACTERS_MAX = 256
-"""Of a text that is grouped by; what is longer is cut, and ends with an ellipsis."""
 PATTERN_WEIGHT_MAX = 40_000
 EXAMPLE_CHARACTERS_MAX = 512
 
-Get = Callable[[str], Any]
 Line = tuple[int, Identity, Get]
-Part = str | int | float | None
+REPORT = {"total": (), "servers": (Key("backend"), Key("server")), "states": (Key("state", "pair"),)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +70,7 @@ class Making:
         bounds = bounds or Bounds()
         weight_max = bounds.pattern_weight_max if pipe.kind == PATTERNS else bounds.weight_max
         self._shares = [share for each in pipe.measures if (share := per_thousand(each)) is not None]
+        self._each = with_each([key.field for key in pipe.by])
         self._make = self._maker()
         self._groups = Groups(self._make, weight_max, bounds.spans_max)
         self._readers = [reader(key) for key in pipe.by]
@@ -84,38 +82,53 @@ class Making:
 
     def add(self, time_ms: int, identity: Identity, get: Get) -> None:
         """Take one line. Raises TooMuch."""
-        pipe = self.pipe
-        key: GroupKey = tuple([read(identity, get) for read in self._readers])
-        said: Any = None
-        if pipe.kind == MEASURE:
-            said = measured(pipe.field or "", get)
-            if said is None:
-                self.without += 1
-                return
-        elif pipe.kind == PATTERNS:
+        kind = self.pipe.kind
+        said: Any = True
+        if kind == MEASURE:
+            said = measured(self.pipe.field or "", get)
+        elif kind == HAPROXY:
+            said = said_of(get)
+        elif kind == PATTERNS:
             text = get(TEXT)
-            key, said = (shape(text),), (time_ms, text[:EXAMPLE_CHARACTERS_MAX])
-        elif pipe.kind == TOP and None in key:
-            self.without += 1
+            self._put((shape(text),), time_ms, (time_ms, text[:EXAMPLE_CHARACTERS_MAX]))
             return
+        if said is None:
+            self.without += 1
+        else:
+            self.put(time_ms, identity, get, said)
+
+    def put(self, time_ms: int, identity: Identity, get: Get, said: Any) -> None:
+        """Take what a line says. Raises TooMuch."""
+        key: GroupKey = tuple([read(identity, get) for read in self._readers])
+        if self.pipe.kind == TOP and None in key:
+            self.without += 1
+        else:
+            self._put(key, time_ms, said)
+
+    def _put(self, key: GroupKey, time_ms: int, said: Any) -> None:
         self.counted += 1
-        self._groups.add(key, None if pipe.span_ms is None else time_ms // pipe.span_ms * pipe.span_ms, said)
+        span_ms = self.pipe.span_ms
+        self._groups.add(key, None if span_ms is None else time_ms // span_ms * span_ms, said)
 
     @property
     def groups(self) -> int:
         """How many groups are held."""
         return len(self._groups)
 
+    def tables(self, rows_max: int | None = None) -> dict[str, Table]:
+        """All that it makes, by name: one table, which needs none."""
+        return {"": self.table(rows_max)}
+
     def table(self, rows_max: int | None = None) -> Table:
         """What it comes to; at most ``rows_max`` rows of it, the first ones, for a look while it goes on."""
         pipe, groups = self.pipe, self._groups
         limit = min((each for each in (pipe.limit, rows_max) if each is not None), default=None)
         found = list(groups.items())
+        of_none = not (found or pipe.by or pipe.span_ms is not None or pipe.kind == PATTERNS or groups.about)
+        found += [((), None, self._make())] if of_none else []  # of no lines the number is 0
         chosen = heapq.nsmallest(limit, found, self._order) if limit is not None else sorted(found, key=self._order)
         others = sorted(groups.others(), key=lambda pair: pair[0] or 0)
         blank: GroupKey = (None,) * (1 if pipe.kind == PATTERNS else len(pipe.by))
-        if not (found or others or pipe.by or pipe.span_ms is not None or pipe.kind == PATTERNS):
-            chosen = [((), None, self._make())]  # of no lines the number is 0
         cells = [cell for *_, cell in found] + [cell for _, cell in others]
         return Table(
             columns=self._columns(),
@@ -127,13 +140,20 @@ class Making:
             rest=0 if pipe.limit is None else sum(one[2].lines for one in found) - sum(one[2].lines for one in chosen),
             others=[self._row(blank, span, cell) for span, cell in others],
             about=groups.about,
-            exact=all(cell.is_exact for cell in cells if isinstance(cell, Numbers)),
+            exact=all(cell.is_exact for cell in cells if isinstance(cell, Numbers | Requests)),
         )
+
+    def cells(self) -> list[tuple[GroupKey, int | None, Any]]:
+        """What is held; of no lines and no groups the cell of none."""
+        found = list(self._groups.items())
+        return found if found or self.pipe.by else [((), None, self._make())]
 
     def _maker(self) -> Callable[[], Cell]:
         if self.pipe.kind == MEASURE:
             each = bool(self._shares)
             return lambda: Numbers(each)
+        if self.pipe.kind == HAPROXY:
+            return lambda: Requests(self._each)
         return Example if self.pipe.kind == PATTERNS else Tally
 
     def _order(self, one: tuple[GroupKey, int | None, Cell]) -> Any:
@@ -149,11 +169,16 @@ class Making:
             return ["pattern", "count", "first", "last", "example"]
         found = ["time"] if pipe.span_ms is not None else []
         found += [key.name for key in pipe.by]
+        if pipe.kind == HAPROXY:
+            return [*found, *columns(self._each)]
         return [*found, "count", *(["rate"] if pipe.kind == RATE else pipe.measures)]
 
     def _row(self, key: GroupKey, span: int | None, cell: Cell) -> list[Part]:
         found: list[Part] = [] if span is None else [stamp(span)]
-        found += [*key, cell.lines]
+        found += key
+        if isinstance(cell, Requests):
+            return [*found, *cell.row(self._each)]
+        found.append(cell.lines)
         if self.pipe.kind == RATE:
             found.append(cell.lines / self._seconds(span or 0))
         elif isinstance(cell, Numbers):
@@ -172,59 +197,49 @@ class Making:
         return (high - low if high > low else length) / 1000
 
 
+class Report:
+    """What HAProxy's lines say of all requests, of each server and of how they ended: tables that are read at once."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.pipe = pipe
+        self.without = 0
+        self._makings = {name: Making(Pipe(HAPROXY, by)) for name, by in REPORT.items()}
+
+    def add(self, time_ms: int, identity: Identity, get: Get) -> None:
+        """Take one line. Raises TooMuch."""
+        said = said_of(get)
+        if said is None:
+            self.without += 1
+            return
+        for making in self._makings.values():
+            making.put(time_ms, identity, get, said)
+
+    @property
+    def groups(self) -> int:
+        """How many groups are held."""
+        return sum(making.groups for making in self._makings.values())
+
+    def tables(self, rows_max: int | None = None) -> dict[str, Table]:
+        """The tables, by name."""
+        found = {name: making.table(rows_max) for name, making in self._makings.items()}
+        for table in found.values():
+            table.without = self.without
+        ((*_, total),) = self._makings["total"].cells()
+        percents = total.percents()
+        found["percentiles"] = Table(["percentile", *TIMES], 1, percents, total.lines, exact=total.is_exact)
+        return found
+
+
+def making_of(pipe: Pipe, since_ms: int | None, until_ms: int | None) -> Making | Report:
+    """What makes the tables of a pipe."""
+    if pipe.kind == HAPROXY and not pipe.by:
+        return Report(pipe)
+    return Making(pipe, since_ms, until_ms)
+
+
 _OF: dict[str, Callable[[Numbers], Part]] = {
     "min": lambda cell: cell.least if cell.lines else None,
     "max": lambda cell: cell.most if cell.lines else None,
     "avg": lambda cell: cell.mean,
     "sum": lambda cell: cell.sum if cell.lines else None,
-}
-assert {COUNT, RATE, MEASURE, TOP, PATTERNS} == {"count", "rate", "measure", "top", "patterns"}
-
-
-def measured(name: str, get: Get) -> int | float | None:
-    """The number that a field is. In a timer or the status of HAProxy's lines -1 means that there is none."""
-    found = as_number(get(name))
-    return None if found is not None and found < 0 and name in FIELDS else found
-
-
-def reader(key: Key) -> Callable[[Identity, Get], Part]:
-    """Reads of a line what it is grouped by; None where it has not the field."""
-    name = key.field
-    known = FIELDS.get(name)
-    if known is not None and known.of_stream:
-        form = shape if key.form else _cut
-        return lambda identity, _: None if (said := of_stream(name, identity)) is None else form(said)
-    make = _FORMS.get(key.form) or (_number if known is not None and known.sort is Sort.NUMBER else _text)
-    if known is not None and known.sort is Sort.LEVEL:
-        make = _level
-    return lambda _, get: None if (said := get(name)) is None else make(said)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= VALUE_CHARACTERS_MAX else f"{text[:VALUE_CHARACTERS_MAX]}…"
-
-
-def _text(said: Any) -> Part:
-    return _cut(as_text(said))
-
-
-def _number(said: Any) -> Part:
-    found = as_number(said)
-    return _text(said) if found is None else found
-
-
-def _level(said: Any) -> Part:
-    """One name for ``warn``, ``WARNING`` and the like."""
-    return LEVEL_NAMES.get(LEVELS.get(str(said).lower(), 0)) or _text(said)
-
-
-def _class(said: Any) -> Part:
-    found = as_number(said)
-    return f"{found // 100:.0f}xx" if found is not None and 100 <= found < 1000 else _text(said)
-
-
-_FORMS: dict[str, Callable[[Any], Part]] = {
-    "class": _class,
-    "bare": lambda said: _cut(as_text(said).partition("?")[0]),
-    "shape": lambda said: shape(as_text(said)),
 }

@@ -21,7 +21,7 @@ from logship.view.journal_reader import Picture
 from logship.view.ledger import Sum, ledger
 from logship.view.pipes import Pipe
 from logship.view.pipes_groups import TooMuch
-from logship.view.pipes_result import Making, Table
+from logship.view.pipes_result import Table, making_of
 from logship.view.query import TABLE_PARAMETERS, Query
 from logship.view.records import cursor, stamp
 
@@ -61,7 +61,7 @@ class Tables:
         api, wanted = self._api, asked.wanted
         end = picture.end if asked.at is None else asked.at
         until_ms = time.time_ns() // 1_000_000 if wanted.until_ms is None else wanted.until_ms
-        making = Making(pipe, wanted.since_ms, until_ms)
+        making = making_of(pipe, wanted.since_ms, until_ms)
         self._asked += 1
         try:
             yield [self._begin(end)]
@@ -75,16 +75,16 @@ class Tables:
                     continue
                 found = [_progress(counting.progress)]
                 if now >= look_at and making.groups <= PARTIAL_GROUPS_MAX:
-                    table = await api.do(partial(making.table, PARTIAL_ROWS_MAX))
-                    found.append(_table(table, table.rows, partial=True))
+                    tables = await api.do(partial(making.tables, PARTIAL_ROWS_MAX))
+                    found += [_table(name, table, table.rows, partial=True) for name, table in tables.items()]
                     look_at = time.monotonic() + PARTIAL_SECONDS
                 told = time.monotonic()
                 yield found
             yield [_progress(counting.progress)]
-            table = await api.do(making.table)
-            yield [_table(table, table.rows[:ROWS_A_RECORD], partial=False)]
-            for at in range(ROWS_A_RECORD, len(table.rows), ROWS_A_RECORD):
-                yield [{"type": "rows", "rows": table.rows[at : at + ROWS_A_RECORD]}]
+            for name, table in (await api.do(making.tables)).items():
+                yield [_table(name, table, table.rows[:ROWS_A_RECORD], partial=False)]
+                for at in range(ROWS_A_RECORD, len(table.rows), ROWS_A_RECORD):
+                    yield [{"type": "rows", "name": name, "rows": table.rows[at : at + ROWS_A_RECORD]}]
             yield [await api.do(partial(self._losses, asked, picture, counting.progress)), cursor(end)]
         except TooMuch as much:
             yield [{"type": "error", "error": "too-much", "text": str(much)}]
@@ -134,9 +134,9 @@ def _progress(progress: Progress) -> dict[str, Any]:
     return {"type": "progress", "back_to": None if back_to_ms is None else stamp(back_to_ms), **said}
 
 
-def _table(table: Table, rows: Sequence[Any], *, partial: bool) -> dict[str, Any]:
-    said = {name: getattr(table, name) for name in Table.__slots__ if name != "rows"}
-    return {"type": "table", "partial": partial, **said, "row_count": len(table.rows), "rows": rows}
+def _table(name: str, table: Table, rows: Sequence[Any], *, partial: bool) -> dict[str, Any]:
+    said = {each: getattr(table, each) for each in Table.__slots__ if each != "rows"}
+    return {"type": "table", "name": name, "partial": partial, **said, "row_count": len(table.rows), "rows": rows}
 
 
 async def _lines(records: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:

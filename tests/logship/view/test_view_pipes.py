@@ -19,7 +19,8 @@ from logship.view.language import parse_piped
 from logship.view.pipes import Pipe
 from logship.view.pipes_cells import EXACT_MAX, SKETCH_ERROR, Numbers
 from logship.view.pipes_groups import GROUP_WEIGHT, TooMuch, hash_of
-from logship.view.pipes_result import TEXT, VALUE_CHARACTERS_MAX, Bounds, Line, Making, Table
+from logship.view.pipes_keys import VALUE_CHARACTERS_MAX
+from logship.view.pipes_result import TEXT, Bounds, Line, Making, Table, making_of
 from logship.view.pipes_shapes import SHAPE_MAX, shape
 from logship.view.select import identify
 from tests.logship.view.test_view_where import FAILED, HAPROXY, LINES, SERF, STOCK, SUPERVISORD, TCP
@@ -357,6 +358,38 @@ def test_generated_pipes_make_what_the_reference_makes_in_any_order_of_streams(s
         assert rows == expected, text
         assert found.counted == sum(map(len, wanted.values()))
     assert folds > 2, "a bound that is never met proves nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "weight"),
+    [("| haproxy by server", 500), ("| haproxy by path:bare", 200), ("| haproxy by status, src", 570)],
+)
+def test_statistics_of_haproxy_are_the_same_in_any_order_also_where_groups_are_folded(text: str, weight: int) -> None:
+    chance = random.Random(text)
+    lines = generated(chance, 400)
+    whole = made(text, lines)
+    requests = sum(int(row[whole.keys] or 0) for row in whole.rows)
+    assert whole.others == []
+    assert (requests, whole.without) == (whole.counted, len(lines) - whole.counted)
+    for bounds in (Bounds(), Bounds(weight_max=weight)):
+        found = made(text, lines, bounds)
+        assert made(text, chance.sample(lines, len(lines)), bounds) == found
+        assert sum(int(row[whole.keys] or 0) for row in [*found.rows, *found.others]) == requests
+        assert [row for row in whole.rows if row in found.rows] == found.rows
+    assert found.others
+
+
+def test_the_report_of_haproxy_is_three_tables_and_percentiles_read_at_once() -> None:
+    report = making_of(pipe("| haproxy"), None, None)
+    for one in ALL:
+        report.add(*one)
+    tables = report.tables()
+    assert {name: len(table.rows) for name, table in tables.items()} == {
+        "total": 1, "servers": 4, "states": 3, "percentiles": 10,
+    }  # fmt: skip
+    assert {row[0]: row[1] for row in tables["states"].rows} == {"--": 2, "sQ": 1, "cD": 1}
+    assert [table.without for table in tables.values()][:3] == [13] * 3
+    assert making_of(pipe("| haproxy"), None, None).tables()["total"].rows[0][0] == 0
 
 
 def test_the_lines_of_the_examples_have_what_they_are_tried_for() -> None:
