@@ -6,7 +6,7 @@ The container's own lines come first: of the two requests that may be out, one a
 is begun while it stops.
 
 Sources are looked at when they say that they grow (``watch``), and every 50 ms while something does, every 200 ms else.
-Lines are gathered for 2 to 20 ms, or longer where appends are slow (``Gathering``). Each turn of the loop takes the
+Lines are gathered for 20 to 50 ms, or longer where appends are slow (``Gathering``). Each turn of the loop takes the
 answers that came, looks, gives turns to senders, and notes acknowledgements for spool.
 """
 

@@ -27,9 +27,10 @@ TIMEOUT_FACTOR = 4
 SPEED_MIN = 2048.0
 SPEED_FIRST = 8192.0
 """Bytes a second that a line is taken to carry before anything is known: 64 kbit/s."""
-GATHER_BYTES = 16 * 1024
-GATHER_SECONDS_MIN = 0.002
-GATHER_SECONDS_MAX = 0.02
+GATHER_SECONDS_MIN = 0.02
+GATHER_SECONDS_MAX = 0.05
+GATHER_LONGEST_AT = 12 * 1024 * 1024
+"""Bytes a second from which on lines are gathered for longest."""
 OUTAGE_GATHER_SECONDS = 0.05
 FRAME_BYTES_MAX = 1024
 """What zstd adds to bytes that do not compress, besides 1/128 of them, at the very most."""
@@ -81,8 +82,9 @@ class Pace:
 class Gathering:
     """How long lines are gathered before they go out, in ``seconds``: an append costs the same for one as for many.
 
-    Until there are about GATHER_BYTES of them, but no longer than GATHER_SECONDS_MAX; and no shorter than an append is
-    on its way, so that on a busy machine there are fewer of them.
+    That is about a millisecond of a core here and there (docs/performance.md), so the more is written the longer it is
+    gathered: 50 appends a second where little is, 20 where much is. And no shorter than an append is on its way, so
+    that on a busy machine there are fewer of them. A line that comes alone does not wait.
     """
 
     def __init__(self) -> None:
@@ -90,7 +92,7 @@ class Gathering:
 
     def took(self, size: int, seconds: float) -> None:
         """An append of ``size`` plain bytes was answered after ``seconds``."""
-        wanted = min(self.seconds * GATHER_BYTES / max(size, 1), GATHER_SECONDS_MAX)
+        wanted = min(GATHER_SECONDS_MAX * size / self.seconds / GATHER_LONGEST_AT, GATHER_SECONDS_MAX)
         self.seconds = max((self.seconds + wanted) / 2, min(seconds, OUTAGE_GATHER_SECONDS), GATHER_SECONDS_MIN)
 
     def failed(self) -> None:

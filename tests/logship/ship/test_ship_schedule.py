@@ -10,7 +10,7 @@ from logship.ship.backoff import ABSENT_SECONDS_MAX, RETRY_AFTER_SECONDS_MAX, SE
 from logship.ship.schedule import (
     CHUNK_BYTES_MAX,
     CHUNK_BYTES_MIN,
-    GATHER_BYTES,
+    GATHER_LONGEST_AT,
     GATHER_SECONDS_MAX,
     GATHER_SECONDS_MIN,
     IN_FLIGHT_MAX,
@@ -130,15 +130,14 @@ def gathered(bytes_a_second: float, seconds: float) -> Gathering:
     return gathering
 
 
-def test_lines_are_gathered_until_they_are_worth_an_append_but_not_for_long() -> None:
-    assert gathered(100, 0.002).seconds == pytest.approx(GATHER_SECONDS_MAX)
-    assert gathered(1e9, 0.001).seconds == pytest.approx(GATHER_SECONDS_MIN)
-    steady = gathered(1e6, 0.001).seconds
-    assert 0.9 * GATHER_BYTES < 1e6 * (steady + 0.001) < 1.2 * GATHER_BYTES
+def test_the_more_is_written_the_longer_lines_are_gathered_but_not_for_long() -> None:
+    assert gathered(100, 0.002).seconds == pytest.approx(GATHER_SECONDS_MIN)
+    assert gathered(1e9, 0.001).seconds == pytest.approx(GATHER_SECONDS_MAX)
+    assert gathered(GATHER_LONGEST_AT * 0.7, 0).seconds == pytest.approx(GATHER_SECONDS_MAX * 0.7, rel=0.05)
 
 
 def test_lines_are_gathered_for_as_long_as_an_append_takes() -> None:
-    assert gathered(1e9, 0.03).seconds == pytest.approx(0.03)
+    assert gathered(100, 0.03).seconds == pytest.approx(0.03)
     assert gathered(100, 10).seconds == pytest.approx(OUTAGE_GATHER_SECONDS)
     gathering = Gathering()
     gathering.failed()
