@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Protocol
 
-EXACT_MAX = 4096
+EXACT_MAX = 1000
 """Different values of a group up to which percentiles are exact: the times of HAProxy are whole milliseconds."""
 SKETCH_ERROR = 0.005
 """Beyond it a percentile is off by this share of it at most: values are rounded before they are counted."""

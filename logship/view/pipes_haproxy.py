@@ -18,6 +18,7 @@ TIMES = ("t_request", "t_queue", "t_connect", "t_response", "t_active")
 """Of a TCP line its total time stands for the last one."""
 SHARES = ("p50", "p95", "p99")
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
+OWN_WEIGHT = 20
 FEW = frozenset({
     "frontend", "backend", "server", "status", "state", "method", "version", "retries", "redispatched", "src",
     "service", "instance", "program", "kind", "stream", "level",
@@ -47,7 +48,7 @@ class Requests:
 
     def __init__(self, each: bool) -> None:
         self.times = [Numbers(each) for _ in TIMES]
-        self.weight = sum(one.weight for one in self.times)
+        self.weight = OWN_WEIGHT + sum(one.weight for one in self.times)
         self.classes = [0] * len(CLASSES)
         self.lines = self.errors = self.queued = 0
         self.bytes = self.retries = self.redispatched = 0

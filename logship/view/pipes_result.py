@@ -21,7 +21,7 @@ from logship.view.records import stamp
 from logship.view.select import Identity
 
 TEXT = ""
-PATTERN_WEIGHT_MAX = 40_000
+PATTERN_WEIGHT_MAX = 100_000
 EXAMPLE_CHARACTERS_MAX = 512
 
 Line = tuple[int, Identity, Get]

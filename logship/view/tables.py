@@ -26,8 +26,8 @@ from logship.view.query import TABLE_PARAMETERS, Query
 from logship.view.records import cursor, stamp
 
 EVENTS = "text/event-stream"
-TABLES_MAX = 8
-"""Made at the same time; each may hold some tens of megabytes."""
+TABLES_MAX = 4
+"""Made at the same time; each may hold up to a hundred megabytes."""
 PROGRESS_SECONDS = 0.25
 PARTIAL_FIRST_SECONDS, PARTIAL_SECONDS = 0.2, 1.0
 PARTIAL_ROWS_MAX = 50

@@ -89,6 +89,16 @@ def test_a_reading_that_ends_at_a_cursor_counts_what_was_before_it(shelf: Shelf,
     assert table(viewer, "| count")["rows"] == [[3]]
 
 
+def test_a_range_of_time_is_one_of_lines_not_of_what_they_came_with(shelf: Shelf, viewer: Viewer) -> None:
+    lines = [f"2026-11-23 19:5{minute}:00,000 x\n  goes on\n" for minute in range(10)]
+    shelf.append("web/1/app/i", "".join(lines).encode())
+    since, until = "since=2026-11-23T19:52:00Z", "until=2026-11-23T19:57:00Z"
+    assert table(viewer, "| count", since)["rows"] == [[16]]
+    assert table(viewer, "| count", until)["rows"] == [[14]]
+    assert table(viewer, "x | count", since, until)["rows"] == [[5]]
+    assert [row[1] for row in table(viewer, "| count 5m", since, until)["rows"]] == [6, 4]
+
+
 def test_losses_in_the_range_are_told_with_the_number(shelf: Shelf, viewer: Viewer) -> None:
     shelf.append("ha/1/haproxy/i", f"{HAPROXY}\n".encode())
     shelf.append("web/1/app/i", b"x\n")
