@@ -7,10 +7,12 @@ library that takes the buffers (``parquet``).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from logship.lake.columns import NOTHING, TYPED, typed
+from logship.lake.regular import NEVER
 from logship.view.lines import Line
 from logship.view.select import Identity
 
@@ -19,18 +21,22 @@ BATCH_ROWS_MAX = 65_536
 
 
 class Batch:
-    """Rows in order: those of a stream follow on each other. ``size`` is the raw bytes of their lines."""
+    """Rows in order: those of a stream follow on each other. ``size`` is the raw bytes of their lines.
+
+    ``streams`` and ``terminators`` say from which row on whose they are, and how they end; ``raw`` is by row.
+    """
 
     def __init__(self) -> None:
         self.size = 0
         self.streams: list[tuple[int, Identity]] = []
+        self.terminators: list[tuple[int, bytes]] = []
         self.offset, self.lsn = array("q"), array("q")
         self.received_ms, self.ts_ms = array("q"), array("q")
         self.flags = array("h")
         self.line: list[bytes] = []
-        self.raw: list[bytes | None] = []
-        self.terminator: list[bytes] = []
-        self._typed: list[tuple[Any, ...]] = []
+        self.raw: dict[int, bytes] = {}
+        self.regular = bytearray()
+        self._typed: dict[int, tuple[Any, ...]] = {}
 
     def __len__(self) -> int:
         return len(self.line)
@@ -41,37 +47,94 @@ class Batch:
         return self.size >= BATCH_BYTES_MAX or len(self.line) >= BATCH_ROWS_MAX
 
     def add(self, identity: Identity, line: Line, ts_ms: int) -> None:
-        """The row of a whole line."""
+        """The row of a line."""
         data, terminator = line.data, line.terminator
+        self._begin(identity, terminator)
         content = data[: len(data) - len(terminator)] if terminator else data
-        try:
-            text, raw = content.decode(), None
-        except UnicodeDecodeError:
-            text, raw = content.decode("utf-8", "replace"), content
-            content = text.encode()
-        values, flag = typed(identity.kind, text)
-        if not self.streams or self.streams[-1][1] is not identity:
-            self.streams.append((len(self.line), identity))
-        self.terminator.append(terminator)
+        if not content.isascii():
+            try:
+                content.decode()
+            except UnicodeDecodeError:
+                self.raw[len(self.line)] = content
+                content = content.decode("utf-8", "replace").encode()
         self.offset.append(line.offset)
         self.lsn.append(line.lsn)
         self.received_ms.append(line.received_ms)
         self.ts_ms.append(ts_ms)
-        self.flags.append(line.flags | flag)
+        self.flags.append(line.flags)
         self.line.append(content)
-        self.raw.append(raw)
-        self._typed.append(values)
         self.size += len(data)
+
+    def add_texts(
+        self, identity: Identity, offset: int, texts: Sequence[bytes], ts_ms: Sequence[int], lsn: int, received_ms: int
+    ) -> None:
+        """The rows of lines that follow on each other, each ended by a newline that it has not with it any more."""
+        joined = b"\n".join(texts)
+        ends = accumulate((len(text) + 1 for text in texts), initial=offset)
+        if not joined.isascii() or b"\r\n" in joined or texts[-1].endswith(b"\r"):
+            for at, text, ts in zip(ends, texts, ts_ms, strict=False):
+                self.add(identity, Line(identity.path, at, text + b"\n", lsn, received_ms), ts)
+            return
+        self._begin(identity, b"\n")
+        count = len(texts)
+        self.offset.extend(ends)
+        self.offset.pop()
+        self.lsn.extend(array("q", [lsn]) * count)
+        self.received_ms.extend(array("q", [received_ms]) * count)
+        self.ts_ms.extend(ts_ms)
+        self.flags.extend(array("h", [0]) * count)
+        self.line.extend(texts)
+        self.size += len(joined) + 1
+
+    def _begin(self, identity: Identity, terminator: bytes) -> None:
+        row = len(self.line)
+        if not self.streams or self.streams[-1][1] is not identity:
+            self.streams.append((row, identity))
+        if not self.terminators or self.terminators[-1][1] != terminator:
+            self.terminators.append((row, terminator))
 
     def runs(self) -> Iterator[tuple[Identity, int]]:
         """Whose the rows are: a stream and how many rows, in order."""
-        ends = [first for first, _ in self.streams[1:]] + [len(self)]
-        for (first, identity), end in zip(self.streams, ends, strict=True):
-            yield identity, end - first
+        return _runs(self.streams, len(self))
+
+    def ends(self) -> Iterator[tuple[bytes, int]]:
+        """How the rows end: a terminator and how many rows, in order."""
+        return _runs(self.terminators, len(self))
+
+    @property
+    def may_be_regular(self) -> bool:
+        """Whether lines of the form of ``regular`` may be among them."""
+        return any(identity.kind not in NEVER for _, identity in self.streams)
+
+    def type(self, regular: Sequence[int] | None = None) -> None:
+        """Fill the typed columns. Of rows that are ``regular`` (a number each, not 0) DuckDB does so itself."""
+        self.regular = bytearray(len(self) if regular is None else regular)
+        row = 0
+        for identity, count in self.runs():
+            if identity.kind in NEVER:
+                self.regular[row : row + count] = bytes(count)
+            place = self.regular.find(0, row, row + count)
+            while place >= 0:
+                values, flag = typed(identity.kind, self.line[place].decode())
+                if values is not NOTHING:
+                    self._typed[place] = values
+                self.flags[place] |= flag
+                place = self.regular.find(0, place + 1, row + count)
+            row += count
 
     def typed(self) -> dict[str, list[Any]]:
         """The typed columns; of one in which nothing is said an empty list."""
-        if all(values is NOTHING for values in self._typed):
-            return {column.name: [] for column in TYPED}
-        columns = zip(*self._typed, strict=True)
-        return {column.name: list(values) for column, values in zip(TYPED, columns, strict=True)}
+        found: dict[str, list[Any]] = {column.name: [] for column in TYPED}
+        for number, column in enumerate(TYPED):
+            said = [(row, values[number]) for row, values in self._typed.items() if values[number] is not None]
+            if said:
+                found[column.name] = [None] * len(self)
+                for row, value in said:
+                    found[column.name][row] = value
+        return found
+
+
+def _runs(begins: Sequence[tuple[int, Any]], size: int) -> Iterator[tuple[Any, int]]:
+    nexts = [row for row, _ in begins[1:]] + [size]
+    for (row, what), following in zip(begins, nexts, strict=True):
+        yield what, following - row

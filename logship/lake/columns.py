@@ -70,8 +70,8 @@ COLUMNS = (
     Column("path", Type.TEXT, "path of the request, with its query"),
 )
 TYPED = COLUMNS[13:]
-TYPED_NAMES = tuple((column.name, column.type is Type.NUMBER) for column in TYPED)
 NOTHING: tuple[Any, ...] = (None,) * len(TYPED)
+_PLACES = {column.name: (place, column.type is Type.NUMBER) for place, column in enumerate(TYPED)}
 
 Typed = tuple[tuple[Any, ...], int]
 """The values of the typed columns, and UNTYPED or 0."""
@@ -84,14 +84,20 @@ def typed(kind: str, text: str) -> Typed:
     fields = of_line(kind, text)
     if not fields:
         return NOTHING, 0
-    found: list[Any] = []
+    found: list[Any] = [None] * len(TYPED)
     flag = 0
-    for name, is_number in TYPED_NAMES:
-        value = fields.get(name)
-        if value is not None and not (_fits_number(value) if is_number else _fits_text(value)):
-            value, flag = None, UNTYPED
-        found.append(value)
+    for name, value in fields.items():
+        place, is_number = _PLACES.get(name, _NOWHERE)
+        if place < 0 or value is None:
+            continue
+        if _fits_number(value) if is_number else _fits_text(value):
+            found[place] = value
+        else:
+            flag = UNTYPED
     return tuple(found), flag
+
+
+_NOWHERE = -1, False
 
 
 def _fits_number(value: Any) -> bool:

@@ -18,7 +18,8 @@ import nanoarrow
 from nanoarrow.c_array_stream import CArrayStream
 
 from logship.lake.batch import Batch
-from logship.lake.columns import COLUMNS, TYPED, Type
+from logship.lake.columns import COLUMNS, TYPED, Column, Type
+from logship.lake.regular import FORM, TIMERS, VALUES, WORDS
 
 ROWS = 20_480
 """Of a row group: small ones make a window of a minute cheap."""
@@ -31,7 +32,7 @@ _ARROW = {
     Type.SMALL: nanoarrow.int16(),
     Type.TIME: nanoarrow.int64(),
 }
-_SCHEMA = nanoarrow.struct({column.name: _ARROW[column.type] for column in COLUMNS})
+_SCHEMA = nanoarrow.struct({**{column.name: _ARROW[column.type] for column in COLUMNS}, "regular": nanoarrow.int8()})
 _OPTIONS = (
     f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROWS}, PARQUET_VERSION V1, "
     "USE_TMP_FILE false)"
@@ -51,13 +52,14 @@ class Parquet:
     def write(self, path: Path, chunks: Sequence[Any]) -> None:
         """Make a file of all rows, in order. Raises OSError."""
         rows = nanoarrow.Array(CArrayStream.from_c_arrays(list(chunks), nanoarrow.c_schema(_SCHEMA)))
-        selected = ", ".join(
-            f'make_timestamp_ms("{column.name}") AS "{column.name}"' if column.type is Type.TIME else f'"{column.name}"'
-            for column in COLUMNS
-        )
+        selected = ", ".join(f'{_selected(column)} AS "{column.name}"' for column in COLUMNS)
+        words = f"SELECT *, CASE WHEN regular <> 0 THEN {WORDS} END AS w FROM rows"
+        timers = f"SELECT *, CASE WHEN regular <> 0 THEN {TIMERS} END AS t FROM ({words})"
         try:
             self._connection.register("rows", rows)
-            self._connection.execute(f"COPY (SELECT {selected} FROM rows) TO '{_quoted(path)}' {_OPTIONS}").fetchall()
+            self._connection.execute(
+                f"COPY (SELECT {selected} FROM ({timers})) TO '{_quoted(path)}' {_OPTIONS}"
+            ).fetchall()
         except duckdb.Error as error:
             raise _failed(error) from error
         finally:
@@ -72,6 +74,30 @@ class Parquet:
             ).fetchall()
         except duckdb.Error as error:
             raise _failed(error) from error
+
+    def chunk(self, batch: Batch) -> Any:
+        """The rows of a batch as ``write`` takes them; their typed columns are filled here. Raises OSError."""
+        batch.type(self.regular(batch))
+        return _chunk(batch)
+
+    def regular(self, batch: Batch) -> Sequence[int] | None:
+        """Which rows have the form that ``write`` takes apart: 1 or 0 each; None where none can. Raises OSError."""
+        if not batch.may_be_regular:
+            return None
+        lines = nanoarrow.c_array_from_buffers(
+            nanoarrow.struct({"line": nanoarrow.string()}), len(batch), [None], children=[_all_texts(batch.line)]
+        )
+        found = bytearray()
+        try:
+            self._connection.register("rows", nanoarrow.Array(lines))
+            query = f"SELECT regexp_full_match(line, '{FORM}')::TINYINT AS regular FROM rows"
+            for part in nanoarrow.ArrayStream(self._connection.sql(query)):
+                found += memoryview(part.child(0).buffers[1]).cast("B")[: len(part)]
+        except duckdb.Error as error:
+            raise _failed(error) from error
+        finally:
+            self._connection.unregister("rows")
+        return found
 
     def places(self, path: Path) -> list[tuple[str, int, int]]:
         """Which rows of a file are of which stream: its path, its first row, how many. Raises OSError.
@@ -122,17 +148,25 @@ def _failed(error: Exception) -> OSError:
     return OSError(number, str(error))
 
 
-def chunk(batch: Batch) -> Any:
-    """The rows of a batch as ``write`` takes them."""
+def _selected(column: Column) -> str:
+    """How a column of the file is got from the rows that are handed over."""
+    if column.type is Type.TIME:
+        return f'make_timestamp_ms("{column.name}")'
+    if column.name in VALUES:
+        return f'CASE WHEN regular <> 0 THEN {VALUES[column.name]} ELSE "{column.name}" END'
+    return f'"{column.name}"'
+
+
+def _chunk(batch: Batch) -> Any:
     size = len(batch)
     columns: dict[str, Any] = {
         "offset": _numbers(batch.offset),
         "lsn": _numbers(batch.lsn),
         "received": _numbers(batch.received_ms),
         "ts": _numbers(batch.ts_ms),
-        "line": _texts(batch.line, nanoarrow.string()),
-        "raw": _texts(batch.raw, nanoarrow.binary()),
-        "terminator": _texts(batch.terminator, nanoarrow.string()),
+        "line": _all_texts(batch.line),
+        "raw": _texts([batch.raw.get(row) for row in range(size)] if batch.raw else [], size, nanoarrow.binary()),
+        "terminator": _repeated([(terminator.decode(), count) for terminator, count in batch.ends()]),
         "flags": _numbers(batch.flags, nanoarrow.int16()),
     }
     for name in _OF_STREAM:
@@ -140,7 +174,8 @@ def chunk(batch: Batch) -> Any:
         columns[name] = _repeated([(getattr(identity, attribute), count) for identity, count in batch.runs()])
     for name, values in batch.typed().items():
         columns[name] = _typed(name, values, size)
-    children = [columns[column.name] for column in COLUMNS]
+    regular = nanoarrow.c_array_from_buffers(nanoarrow.int8(), size, [None, bytes(batch.regular)])
+    children = [*(columns[column.name] for column in COLUMNS), regular]
     return nanoarrow.c_array_from_buffers(_SCHEMA, size, [None], children=children)
 
 
@@ -148,10 +183,19 @@ def _numbers(values: array[int], kind: Any = None) -> Any:
     return nanoarrow.c_array_from_buffers(kind or nanoarrow.int64(), len(values), [None, values])
 
 
-def _texts(values: Sequence[bytes | None], kind: Any) -> Any:
+def _all_texts(values: Sequence[bytes]) -> Any:
+    """A column of texts that are all there."""
+    ends = array("i", accumulate(map(len, values), initial=0))
+    return nanoarrow.c_array_from_buffers(nanoarrow.string(), len(values), [None, ends, b"".join(values)])
+
+
+def _texts(values: Sequence[bytes | None], size: int, kind: Any) -> Any:
+    """A column of which some are there; of no values: none is."""
+    if not values:
+        return nanoarrow.c_array_from_buffers(kind, size, [bytes((size + 7) // 8), bytes(4 * size + 4), b""])
     ends = array("i", accumulate((len(value or b"") for value in values), initial=0))
     data = b"".join([value for value in values if value])
-    return nanoarrow.c_array_from_buffers(kind, len(values), [_validity(values), ends, data])
+    return nanoarrow.c_array_from_buffers(kind, size, [_validity(values), ends, data])
 
 
 def _repeated(runs: Sequence[tuple[str | None, int]]) -> Any:
@@ -169,17 +213,11 @@ def _repeated(runs: Sequence[tuple[str | None, int]]) -> Any:
 
 
 def _typed(name: str, values: Sequence[Any], size: int) -> Any:
-    is_number = _TYPES[name] is Type.NUMBER
-    if not values:
-        return _numbers_or_none([None] * size) if is_number else _texts([None] * size, nanoarrow.string())
-    if is_number:
-        return _numbers_or_none(values)
-    return _texts([None if value is None else value.encode() for value in values], nanoarrow.string())
-
-
-def _numbers_or_none(values: Sequence[int | None]) -> Any:
-    held = array("q", [0 if value is None else value for value in values])
-    return nanoarrow.c_array_from_buffers(nanoarrow.int64(), len(held), [_validity(values), held])
+    if _TYPES[name] is Type.NUMBER:
+        held = array("q", [0 if value is None else value for value in values]) if values else bytes(8 * size)
+        validity = _validity(values) if values else bytes((size + 7) // 8)
+        return nanoarrow.c_array_from_buffers(nanoarrow.int64(), size, [validity, held])
+    return _texts([None if value is None else value.encode() for value in values], size, nanoarrow.string())
 
 
 def _validity(values: Iterable[Any]) -> bytes:

@@ -138,7 +138,8 @@ def _gather(runs: list[_Run], offsets: memoryview, ends: memoryview, data: memor
     while row < last_row:
         base = offsets[row] - ends[row]
         # Rows that follow on each other are as far from their offset as the first one.
-        row = next((n for n in range(row + 1, last_row) if offsets[n] - ends[n] != base), last_row)
+        pairs = zip(offsets[row:last_row], ends[row:last_row], strict=True)
+        row = next((row + n for n, (offset, end) in enumerate(pairs) if offset - end != base), last_row)
         start, size = offsets[begin], ends[row] - ends[begin]
         if not runs or runs[-1].end != start:
             runs.append(_Run(start, start, xxhash.xxh3_128()))

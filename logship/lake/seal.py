@@ -14,16 +14,14 @@ from typing import Any
 
 from logship.collect.stream import StreamState
 from logship.lake.batch import Batch
+from logship.lake.bulk import Rows, TimedLines
 from logship.lake.folder import Folder, sync
 from logship.lake.manifest import Damaged, File, Manifest
-from logship.lake.parquet import Parquet, chunk
+from logship.lake.parquet import Parquet
 from logship.lake.plan import Piece, piece
 from logship.lake.proof import Expected, Proof
-from logship.view.items import DAMAGE, Mark, TimedLine
+from logship.view.items import DAMAGE, Mark
 from logship.view.journal_reader import Damage, Journal, Picture
-from logship.view.lines import Line
-from logship.view.sought import Fate, Sought
-from logship.view.window import Windows
 
 RETENTION = "retention deleted it from the journal before it was sealed"
 
@@ -60,7 +58,7 @@ class Sealer:
         self._folder = folder
         self._free_min = free_min
         self._is_stopped = is_stopped
-        self._windows = Windows(journal)
+        self._lines = TimedLines(journal)
         self._parquet = Parquet()
         self._proof = Proof(journal, self._parquet)
         self.manifest = folder.load()
@@ -117,7 +115,7 @@ class Sealer:
         chunks: list[Any] = []
         for batch in self._batches(found, picture, streams, expected):
             made.add(batch)
-            chunks.append(chunk(batch))
+            chunks.append(self._parquet.chunk(batch))
         damaged = tuple(place for one in expected for place in one.damaged)
         if not made.rows:
             self.publish(self.manifest.sealed(found.end, None, damaged))
@@ -145,7 +143,6 @@ class Sealer:
         self, found: Piece, picture: Picture, streams: list[StreamState], expected: list[Expected]
     ) -> Iterator[Batch]:
         """The rows of a piece, stream by stream; what a file of them should hold is added to ``expected``."""
-        sought = Sought(streams, lambda _: Fate.GIVEN)
         batch = Batch()
         for stream in streams:
             frames = [frame for frame in found.frames[stream.path] if frame.lsn >= stream.created_lsn]
@@ -154,23 +151,22 @@ class Sealer:
             one = Expected(stream.path, frames)
             expected.append(one)
             identity = picture.identities[stream.path]
-            for item in self._windows.of_frames(stream, frames, sought, with_open=False):
-                if isinstance(item, TimedLine):
-                    batch.add(identity, self._whole(item), item.time_ms)
+            for item in self._lines.of(stream, frames):
+                if isinstance(item, Mark):
+                    if item.what == DAMAGE:
+                        one.damaged.append(Damaged(item.stream, item.offset, item.bytes or 0, item.lsn, item.text))
+                    continue
+                if isinstance(item, Rows):
+                    batch.add_texts(identity, item.offset, item.texts, item.ts_ms, item.lsn, item.received_ms)
+                    one.rows += len(item.texts)
+                else:
+                    ts_ms, line = item
+                    batch.add(identity, line, ts_ms)
                     one.rows += 1
-                    if batch.is_full:
-                        yield batch
-                        batch = Batch()
-                        if self._is_stopped():
-                            raise Stopped
-                elif isinstance(item, Mark) and item.what == DAMAGE:
-                    one.damaged.append(Damaged(item.stream, item.offset, item.bytes or 0, item.lsn, item.text))
+                if batch.is_full:
+                    yield batch
+                    batch = Batch()
+                    if self._is_stopped():
+                        raise Stopped
         if len(batch):
             yield batch
-
-    def _whole(self, item: TimedLine) -> Line:
-        line = item.line
-        if len(line.data) == item.size:
-            return line
-        data = self._windows.whole(line, item.size)
-        return Line(line.stream, line.offset, data, line.lsn, line.received_ms, line.flags)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from logship.lake.batch import Batch
-from logship.lake.parquet import Parquet, chunk
+from logship.lake.parquet import Parquet
 from logship.reading.client import Record
 from logship.view.lines import CUT, OPEN, PART, TORN, Line
 from logship.view.select import Identity
@@ -57,7 +57,7 @@ class Table:
 
     def _put(self) -> None:
         if len(self._batch):
-            self._chunks.append(chunk(self._batch))
+            self._chunks.append(self._parquet.chunk(self._batch))
             self._held += self._batch.size
             self._batch = Batch()
 

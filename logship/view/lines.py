@@ -95,6 +95,12 @@ class Splitter:
         """Whether a line has begun that has no end yet."""
         return self._held_bytes > 0
 
+    def skip(self, size: int) -> None:
+        """Leave out bytes that are whole lines, where a line begins: somebody else makes those."""
+        assert not self._held_bytes
+        assert not self._flags
+        self._from += size
+
     def feed(self, chunk: Chunk) -> list[Line]:
         """The lines that complete with this chunk, which begins at ``position``."""
         assert chunk.offset == self.position, "chunks follow on each other"

@@ -30,6 +30,8 @@ _MONTHS = {
     )
 }
 _HAPROXY = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d{4}))?\]")
+_USUAL = re.compile(rb"[0-9a-f.:]{1,80} \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)\.(\d{3})\]")
+"""How nearly all lines of HAProxy begin: its client, its time. Found so, the rest need not be tried."""
 _STAMP = re.compile(
     rb"[ \t]*(?:<\d{1,3}>1? ?)?\[?(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
     rb" ?([Zz]|[+-]\d\d:?\d\d)?(?!\d)"
@@ -51,6 +53,10 @@ def own_ms(text: bytes, received_ms: int) -> int | None:
 
 def said_ms(text: bytes, near_ms: int) -> int | None:
     """The time a line says of itself, whether it can be believed or not; without a year it is one near ``near_ms``."""
+    usual = _USUAL.match(text)
+    if usual is not None:
+        second_ms = _second_ms(usual[1])
+        return None if second_ms is None else second_ms + int(usual[2])
     head = text[:LOOKED_AT_BYTES]
     if head.startswith(b"{"):
         return _json_ms(head)
@@ -67,6 +73,12 @@ def _haproxy_ms(head: bytes) -> int | None:
     if match is None or match[2] not in _MONTHS:
         return None
     return _ms(match[3], b"%02d" % _MONTHS[match[2]], match[1], match[4], match[5], match[6])
+
+
+@lru_cache(maxsize=1024)
+def _second_ms(stamp: bytes) -> int | None:
+    """The beginning of a second, as HAProxy says it."""
+    return _haproxy_ms(b"[%b]" % stamp)
 
 
 def _syslog_ms(head: bytes, received_ms: int) -> int | None:
@@ -136,6 +148,10 @@ class Times:
 
     def __init__(self, earlier: Said | None = None) -> None:
         self._last = earlier
+
+    def note(self, said: Said) -> None:
+        """A line that says its time, and whose time is taken already."""
+        self._last = said
 
     def of(self, line: Line, found: int | None) -> int:
         """When ``line`` was written; ``found`` is its own time (``own_ms``)."""

@@ -36,10 +36,10 @@ class Past:
 
 
 class Windows:
-    """Reads windows of ``journal``."""
+    """Reads windows of ``journal``. ``splitter`` makes the lines."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal, splitter: type[Splitter] = Splitter) -> None:
+        self._journal, self._splitter = journal, splitter
 
     def of_block(
         self, block: Block, sought: Sought, start: int, end: int, *, with_open: bool = False
@@ -56,7 +56,7 @@ class Windows:
             if stream is not None and start <= frame.lsn < end and frame.lsn >= stream.created_lsn:
                 frames.setdefault(stream.path, []).append(frame)
         return {
-            path: list(self.of_frames(wanted[path], found, sought, with_open))
+            path: list(self._kept(wanted[path], found, sought, with_open))
             for path, found in frames.items()
             if not wanted[path].retired
         }
@@ -67,7 +67,7 @@ class Windows:
         """The same of one stream, one frame at a time."""
         frames = self._frames(block, stream, end)
         if frames:
-            yield from self.of_frames(stream, frames, sought, with_open)
+            yield from self._kept(stream, frames, sought, with_open)
 
     def lines(
         self, block: Block, stream: StreamState, end: int, *, with_open: bool
@@ -76,18 +76,17 @@ class Windows:
         frames = self._frames(block, stream, end)
         if not frames:
             return None
-        return LazyTimes(self, stream.path, frames[0]), self._items(stream, frames, with_open, NONE_PLACED)
+        return LazyTimes(self, stream.path, frames[0]), self.items(stream, frames, with_open)
 
     def _frames(self, block: Block, stream: StreamState, end: int) -> list[Frame]:
         found = self._journal.frames(block)
         path, first = stream.path, stream.created_lsn
         return [frame for frame in found if frame.entry.stream == path and first <= frame.lsn < end]
 
-    def of_frames(self, stream: StreamState, frames: list[Frame], sought: Sought, with_open: bool) -> Iterator[Item]:
-        """What completes with all of a stream's frames between two LSNs."""
+    def _kept(self, stream: StreamState, frames: list[Frame], sought: Sought, with_open: bool) -> Iterator[Item]:
         times = LazyTimes(self, stream.path, frames[0])
         losses = Waiting()
-        for item in self._items(stream, frames, with_open, sought.placed.get(stream.path, NONE_PLACED)):
+        for item in self.items(stream, frames, with_open, sought.placed.get(stream.path, NONE_PLACED)):
             if isinstance(item, Mark):
                 if item.what == LOSS:
                     losses.add(item)
@@ -126,13 +125,13 @@ class Windows:
             lsn = entry.previous
         return b"".join(reversed(parts))
 
-    def _items(
-        self, stream: StreamState, frames: list[Frame], with_open: bool, losses: Placed
+    def items(
+        self, stream: StreamState, frames: list[Frame], with_open: bool = False, losses: Placed = NONE_PLACED
     ) -> Iterator[Line | Mark]:
         """What completes with ``frames``, which follow on each other, with the ``losses`` that stand in them."""
         first = frames[0]
         past = self._past(stream.path, first, 0)
-        splitter = Splitter(stream.path, past.offset, past.flags)
+        splitter = self._splitter(stream.path, past.offset, past.flags)
         for chunk in past.chunks:
             splitter.feed(chunk)
         told = self._told(first)
@@ -151,7 +150,7 @@ class Windows:
                 text = f"{entry.length:,} bytes cannot be read: {damage}"
                 yield Mark(entry.time_ms, stream.path, entry.offset, DAMAGE, text, frame.lsn, entry.length)
                 yield from losses.within(entry.offset, entry.offset + entry.length, goes_on, False)
-                splitter = Splitter(stream.path, entry.offset + entry.length, CUT)
+                splitter = self._splitter(stream.path, entry.offset + entry.length, CUT)
                 continue
             lines = splitter.feed(chunk)
             marks = [start_mark(stream.path, offset, said, frame.lsn, entry.time_ms) for offset, said in starts]

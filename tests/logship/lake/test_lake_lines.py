@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logship.collect.folder import JOURNAL, segment_name
-from logship.lake import batch, plan
+from logship.lake import batch, bulk, plan
 from logship.view import lines, window
 from logship.view.history import History
 from logship.view.items import DAMAGE, TimedLine
@@ -104,7 +105,7 @@ def test_the_lake_has_the_lines_that_the_viewer_shows_wherever_pieces_and_batche
 ) -> None:
     folder = Path(tempfile.mkdtemp())
     patch = pytest.MonkeyPatch()
-    for module in (lines, window):
+    for module in (lines, window, bulk):
         patch.setattr(module, "LINE_BYTES_MAX", LONG)
     patch.setattr(plan, "FRAMES_MAX", frames_max)
     patch.setattr(batch, "BATCH_ROWS_MAX", 2)
@@ -128,8 +129,8 @@ def test_the_lake_has_the_lines_that_the_viewer_shows_wherever_pieces_and_batche
         shutil.rmtree(folder)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["a/1/haproxy/i", "b/1/app/i"]), TEXTS, st.booleans()), max_size=20))
+@settings(max_examples=EXAMPLES // 2, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["a/1/haproxy/i", "b/1/app/i"]), TEXTS, st.booleans()), max_size=8))
 def test_the_bytes_that_were_appended_are_rebuilt_from_the_lake(appended: list[tuple[str, bytes, bool]]) -> None:
     folder = Path(tempfile.mkdtemp())
     shelf = Shelf(folder / "store")
@@ -169,3 +170,34 @@ def test_lines_of_more_than_a_mebibyte_and_what_is_no_text_come_back_as_they_wer
     assert flags == [0, 0, *[PART] * 4, TORN]
     assert of_lake(tmp_path) == of_viewer(tmp_path, 1 << 62)
     shelf.close()
+
+
+CHUNKS = st.lists(
+    st.tuples(st.text("ab\n", max_size=60).map(str.encode), st.lists(st.integers(0, 60), max_size=1), st.booleans()),
+    max_size=6,
+)
+
+
+@given(CHUNKS)
+def test_lines_that_are_cut_many_at_a_time_are_those_that_are_cut_one_by_one(chunks: list[Any]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (lines, bulk):
+            patch.setattr(module, "LINE_BYTES_MAX", LONG)
+        one_by_one, at_once = lines.Splitter("s", 0), bulk.BulkSplitter("s", 0)
+        for number, (data, starts, closes) in enumerate(chunks):
+            at = one_by_one.position
+            said = [at + start for start in starts if start <= len(data)]
+            chunk = lines.Chunk(at, data, number, number * 7, said, closes and number == len(chunks) - 1)
+            assert list(_single(at_once.feed(chunk))) == one_by_one.feed(chunk)
+            assert at_once.position == one_by_one.position
+
+
+def _single(found: list[Line]) -> Iterator[Line]:
+    for line in found:
+        if not isinstance(line, bulk.Several):
+            yield line
+            continue
+        at = line.offset
+        for text in line.data.split(b"\n")[:-1]:
+            yield Line(line.stream, at, text + b"\n", line.lsn, line.received_ms, line.flags)
+            at += len(text) + 1

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from logship.view import moment
 from logship.view.lines import Line
 from logship.view.moment import DAY_MS, INHERITED_BYTES_MAX, INHERITED_MS_MAX, Times, own_ms
 
@@ -91,3 +95,22 @@ def test_a_line_that_came_long_after_the_line_before_it_was_not_said_with_it() -
 def test_a_day_is_the_bound_of_belief() -> None:
     assert own_ms(b"2026-11-22 22:00:00 just", RECEIVED) == RECEIVED - DAY_MS
     assert own_ms(b"2026-11-22 21:59:59 not", RECEIVED) is None
+
+
+USUAL = b"10.0.0.1:4000 [23/Nov/2026:21:58:24.799] http app/web 0/0/1/2/3 200"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(USUAL)), st.integers(0, 3), st.sampled_from([b"", b"9", b"[", b" ", b":", b"N"])),
+        max_size=3,
+    )
+)
+def test_the_short_way_to_haproxy_s_time_leads_where_the_long_one_does(changes: list[tuple[int, int, bytes]]) -> None:
+    line = USUAL
+    for place, size, text in changes:
+        line = line[:place] + text + line[place + size :]
+    found = own_ms(line, RECEIVED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moment, "_USUAL", re.compile(rb"(?!)"))
+        assert own_ms(line, RECEIVED) == found

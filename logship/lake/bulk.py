@@ -1,0 +1,132 @@
+"""Run: the lines of a stream for the lake, most of them many at a time, each with its time.
+
+The lines are ``view.lines``' own and the times ``view.moment``'s. What lies between the first and the last newline of a
+frame without starts in it are whole lines: they are cut in one step, no object a line. All else goes the usual way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+from logship.collect.journal import Frame
+from logship.collect.stream import StreamState
+from logship.view.items import START, Mark
+from logship.view.journal_reader import Journal
+from logship.view.lines import LINE_BYTES_MAX, Chunk, Line, Splitter
+from logship.view.moment import Said, Times, own_ms
+from logship.view.window import Windows
+
+
+class Several(Line):
+    """Whole lines that follow on each other, as one: ``data`` is all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Lines that follow on each other from ``offset`` on, without their newlines, and their times."""
+
+    offset: int
+    texts: list[bytes]
+    ts_ms: list[int]
+    lsn: int
+    received_ms: int
+
+
+class BulkSplitter(Splitter):
+    """Makes the same lines as its base, but gives those in the middle of a chunk as Several."""
+
+    def feed(self, chunk: Chunk) -> list[Line]:
+        """See ``Splitter``."""
+        data = chunk.data
+        first, last = data.find(b"\n") + 1, data.rfind(b"\n") + 1
+        if first == last or chunk.starts or chunk.closes or _is_long(data, first, last):
+            return super().feed(chunk)
+        found = super().feed(_part(chunk, 0, first))
+        found.append(Several(self._stream, self.position, data[first:last], chunk.lsn, chunk.received_ms))
+        self.skip(last - first)
+        return found + super().feed(_part(chunk, last, len(data)))
+
+
+def _part(chunk: Chunk, start: int, end: int) -> Chunk:
+    return Chunk(chunk.offset + start, chunk.data[start:end], chunk.lsn, chunk.received_ms)
+
+
+def _is_long(data: bytes, first: int, last: int) -> bool:
+    """Whether a line between two newlines may be of those that are cut."""
+    at = first
+    while last - at > LINE_BYTES_MAX:
+        newline = data.rfind(b"\n", at, at + LINE_BYTES_MAX)
+        if newline < 0:
+            return True
+        at = newline + 1
+    return False
+
+
+class TimedLines:
+    """Reads lines of ``journal``."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._windows = Windows(journal, BulkSplitter)
+
+    def of(self, stream: StreamState, frames: list[Frame]) -> Iterator[tuple[int, Line] | Rows | Mark]:
+        """What completes with all of a stream's frames between two LSNs: lines with their times, rows, marks."""
+        times = _Times(self._windows, stream.path, frames[0])
+        for item in self._windows.items(stream, frames):
+            if isinstance(item, Several):
+                yield times.of_several(item)
+            elif isinstance(item, Line):
+                yield times.of(item, own_ms(item.data, item.received_ms)), item
+            else:
+                if item.what == START:
+                    times.forget()
+                yield item
+
+
+class _Times:
+    """Times of lines given in order. What came before them is looked at only for a line that says no time."""
+
+    def __init__(self, windows: Windows, path: str, first: Frame) -> None:
+        self._windows, self._path, self._first = windows, path, first
+        self._times: Times | None = None
+
+    def forget(self) -> None:
+        self._times = Times()
+
+    def of(self, line: Line, own: int | None) -> int:
+        if self._times is None:
+            earlier = self._windows.earlier(self._path, self._first) if own is None else None
+            self._times = Times(earlier)
+        return self._times.of(line, own)
+
+    def of_several(self, several: Several) -> Rows:
+        received_ms = several.received_ms
+        texts = several.data.split(b"\n")
+        texts.pop()
+        found = [own_ms(text + b"\n", received_ms) for text in texts]
+        ends = accumulate((len(text) + 1 for text in texts), initial=several.offset)
+        if None not in found:
+            last = several.offset + len(several.data) - len(texts[-1]) - 1
+            self._note(last, found[-1], received_ms)
+            return Rows(several.offset, texts, found, several.lsn, received_ms)  # type: ignore[arg-type]
+        times = []
+        before: tuple[int, int] | None = None
+        for offset, own in zip(ends, found, strict=False):
+            if own is not None:
+                before = offset, own
+                times.append(own)
+                continue
+            if before is not None:
+                self._note(*before, received_ms)
+                before = None
+            times.append(self.of(Line(several.stream, offset, b"", several.lsn, received_ms), None))
+        if before is not None:
+            self._note(*before, received_ms)
+        return Rows(several.offset, texts, times, several.lsn, received_ms)
+
+    def _note(self, offset: int, own: int | None, received_ms: int) -> None:
+        assert own is not None
+        if self._times is None:
+            self._times = Times()
+        self._times.note(Said(offset, own, received_ms))
