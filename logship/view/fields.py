@@ -124,6 +124,8 @@ _TCP = re.compile(
 _NOTICE = re.compile(r"\[(NOTICE|WARNING|ALERT)\] ")
 _REST = re.compile(r"\b(id|pid|lc|tt)=(\S+)")
 _RESTS = {"id": "request_id", "pid": "pid", "lc": "line_count", "tt": "t_total"}
+_REST_NAMES = frozenset(_RESTS.values())
+_HTTP_NAMES, _TCP_NAMES = frozenset(_HTTP.groupindex) - {"rest"}, frozenset(_TCP.groupindex)
 _SERF = re.compile(r"\s*\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[([A-Z]+)\] ")
 _SUPERVISORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]+) ")
 _PRIORITY = re.compile(r"<(\d{1,3})>")
@@ -149,21 +151,21 @@ def _haproxy(text: str) -> Fields:
 class _Matched(Mapping[str, Any]):
     """Fields of a line that a pattern took apart; each is made when it is asked for, most never are."""
 
-    __slots__ = ("_match", "_rest", "level")
+    __slots__ = ("_match", "_names", "_rest", "level")
 
     def __init__(self, match: re.Match[str]) -> None:
         self.level: str | None = None
         self._match = match
+        self._names = _HTTP_NAMES if match.re is _HTTP else _TCP_NAMES
         self._rest: dict[str, str] | None = None
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a field, or ``default``."""
-        match = self._match
-        if name in match.re.groupindex:
-            value = match[name] if name != "rest" else None
-        elif name in _RESTS.values() and "rest" in match.re.groupindex:
+        if name in self._names:
+            value = self._match[name]
+        elif name in _REST_NAMES and self._names is _HTTP_NAMES:
             if self._rest is None:
-                self._rest = {_RESTS[key]: said for key, said in _REST.findall(match["rest"])}
+                self._rest = {_RESTS[key]: said for key, said in _REST.findall(self._match["rest"])}
             value = self._rest.get(name)
         else:
             value = self.level if name == "level" else None

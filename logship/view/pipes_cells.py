@@ -13,8 +13,11 @@ from typing import Any, Protocol
 EXACT_MAX = 1000
 """Different values of a group up to which percentiles are exact: the times of HAProxy are whole milliseconds."""
 SKETCH_ERROR = 0.005
-"""Beyond it a percentile is off by this share of it at most: values are rounded before they are counted."""
-_BASE = math.log((1 + SKETCH_ERROR * 0.98) / (1 - SKETCH_ERROR * 0.98))
+"""Beyond it a percentile is off by this share of it at most: values are rounded before they are counted.
+
+To half of it: then a percentile of whole numbers can be made whole again, and is what it was up to 200.
+"""
+_BASE = math.log((1 + SKETCH_ERROR * 0.49) / (1 - SKETCH_ERROR * 0.49))
 _TINY = 1e-9
 
 Number = int | float
@@ -50,7 +53,7 @@ class Tally:
 
 
 def rounded(value: Number) -> float:
-    """The value that stands for all that are near it, within SKETCH_ERROR."""
+    """The value that stands for all that are near it, within half of SKETCH_ERROR."""
     if -_TINY < value < _TINY:
         return 0.0
     power = math.ceil(math.log(abs(value)) / _BASE)
@@ -80,13 +83,21 @@ class Numbers:
     def add(self, said: Number) -> int:
         """One more number, a whole one as int."""
         self.lines += 1
-        self.least = min(self.least, said)
-        self.most = max(self.most, said)
+        if said < self.least:
+            self.least = said
+        if said > self.most:
+            self.most = said
         if type(said) is int:
             self._whole += said
         else:
             numerator, denominator = said.as_integer_ratio()
             self._parts[denominator] = self._parts.get(denominator, 0) + numerator
+        each = self._each
+        if each is None:
+            return 0
+        if not self._sketched and said in each:
+            each[said] += 1
+            return 0
         return self._hold(rounded(said) if self._sketched else said, 1)
 
     def merge(self, other: Numbers) -> int:
@@ -128,7 +139,8 @@ class Numbers:
         for value in sorted(self._each):
             seen += self._each[value]
             while len(found) < len(ranks) and ranks[len(found)] <= seen:
-                found[ranks[len(found)]] = min(max(value, self.least), self.most)
+                near = round(value) if self._sketched and not self._parts else value
+                found[ranks[len(found)]] = min(max(near, self.least), self.most)
             if len(found) == len(ranks):
                 break
         return [found[max(1, math.ceil(share * self.lines))] for share in shares]

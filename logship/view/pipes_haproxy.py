@@ -37,7 +37,7 @@ def said_of(get: Any) -> Said | None:
     times = [as_number(get(name)) for name in TIMES]
     if times[4] is None:
         times[4] = as_number(get("t_total"))
-    return tuple(as_number(get(name)) for name in _NUMBERS), tuple(times)
+    return tuple([as_number(get(name)) for name in _NUMBERS]), tuple(times)
 
 
 class Requests:
@@ -67,9 +67,12 @@ class Requests:
         self.queued += bool(srv_queue or backend_queue)
         self.srv_queue = max(self.srv_queue, srv_queue or 0)
         self.backend_queue = max(self.backend_queue, backend_queue or 0)
-        return self._grown(
-            sum(held.add(one) for held, one in zip(self.times, times, strict=True) if one is not None and one >= 0)
-        )
+        grown = 0
+        for held, one in zip(self.times, times, strict=True):
+            if one is not None and one >= 0:
+                grown += held.add(one)
+        self.weight += grown
+        return grown
 
     def merge(self, other: Requests) -> int:
         """Those of another one."""
@@ -78,7 +81,9 @@ class Requests:
         self.classes = [mine + its for mine, its in zip(self.classes, other.classes, strict=True)]
         self.srv_queue = max(self.srv_queue, other.srv_queue)
         self.backend_queue = max(self.backend_queue, other.backend_queue)
-        return self._grown(sum(mine.merge(its) for mine, its in zip(self.times, other.times, strict=True)))
+        grown = sum(mine.merge(its) for mine, its in zip(self.times, other.times, strict=True))
+        self.weight += grown
+        return grown
 
     @property
     def is_exact(self) -> bool:
@@ -102,10 +107,6 @@ class Requests:
         shares = [_share(name) for name in PERCENTS]
         columns = [held.percentiles(shares) for held in self.times]
         return [[name, *values] for name, *values in zip(PERCENTS, *columns, strict=True)]
-
-    def _grown(self, by: int) -> int:
-        self.weight += by
-        return by
 
 
 def columns(each: bool) -> list[str]:

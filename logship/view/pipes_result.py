@@ -25,7 +25,7 @@ PATTERN_WEIGHT_MAX = 100_000
 EXAMPLE_CHARACTERS_MAX = 512
 
 Line = tuple[int, Identity, Get]
-REPORT = {"total": (), "servers": (Key("backend"), Key("server")), "states": (Key("state", "pair"),)}
+REPORT = {"servers": (Key("backend"), Key("server")), "states": (Key("state", "pair"),)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,6 @@ class Making:
         chosen = heapq.nsmallest(limit, found, self._order) if limit is not None else sorted(found, key=self._order)
         others = sorted(groups.others(), key=lambda pair: pair[0] or 0)
         blank: GroupKey = (None,) * (1 if pipe.kind == PATTERNS else len(pipe.by))
-        cells = [cell for *_, cell in found] + [cell for _, cell in others]
         return Table(
             columns=self._columns(),
             keys=len(blank) + (pipe.span_ms is not None),
@@ -140,13 +139,12 @@ class Making:
             rest=0 if pipe.limit is None else sum(one[2].lines for one in found) - sum(one[2].lines for one in chosen),
             others=[self._row(blank, span, cell) for span, cell in others],
             about=groups.about,
-            exact=all(cell.is_exact for cell in cells if isinstance(cell, Numbers | Requests)),
+            exact=all(cell.is_exact for cell in self.cells() if isinstance(cell, Numbers | Requests)),
         )
 
-    def cells(self) -> list[tuple[GroupKey, int | None, Any]]:
-        """What is held; of no lines and no groups the cell of none."""
-        found = list(self._groups.items())
-        return found if found or self.pipe.by else [((), None, self._make())]
+    def cells(self) -> list[Any]:
+        """All that is held."""
+        return [cell for *_, cell in self._groups.items()] + [cell for _, cell in self._groups.others()]
 
     def _maker(self) -> Callable[[], Cell]:
         if self.pipe.kind == MEASURE:
@@ -221,12 +219,17 @@ class Report:
 
     def tables(self, rows_max: int | None = None) -> dict[str, Table]:
         """The tables, by name."""
-        found = {name: making.table(rows_max) for name, making in self._makings.items()}
+        servers = self._makings["servers"]
+        total = Requests(each=True)
+        for cell in servers.cells():
+            total.merge(cell)
+        found = {
+            "total": Table(columns(each=True), 0, [total.row(each=True)], total.lines, exact=total.is_exact),
+            **{name: making.table(rows_max) for name, making in self._makings.items()},
+            "percentiles": Table(["percentile", *TIMES], 1, total.percents(), total.lines, exact=total.is_exact),
+        }
         for table in found.values():
             table.without = self.without
-        ((*_, total),) = self._makings["total"].cells()
-        percents = total.percents()
-        found["percentiles"] = Table(["percentile", *TIMES], 1, percents, total.lines, exact=total.is_exact)
         return found
 
 

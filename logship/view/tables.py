@@ -29,7 +29,7 @@ EVENTS = "text/event-stream"
 TABLES_MAX = 4
 """Made at the same time; each may hold up to a hundred megabytes."""
 PROGRESS_SECONDS = 0.25
-PARTIAL_FIRST_SECONDS, PARTIAL_SECONDS = 0.2, 1.0
+PARTIAL_FIRST_SECONDS, PARTIAL_SECONDS = 0.1, 1.0
 PARTIAL_ROWS_MAX = 50
 PARTIAL_GROUPS_MAX = 20_000
 """A table of more groups than this is not looked at while it is made: putting it in order would cost too much."""

@@ -42,7 +42,10 @@ class Subject:
 
     def get(self, name: str) -> Any:
         """The value of a field, None without one; of an empty name the whole text."""
-        return self.fields.get(name) if name else self.text
+        if not name:
+            return self.text
+        fields = self._fields
+        return (self.fields if fields is None else fields).get(name)
 
 
 Test = Callable[[Subject], bool] | bool

@@ -202,7 +202,9 @@ def test_percentiles_are_exact_up_to_many_different_values_and_near_beyond() -> 
     (found,) = exact.percentiles([Fraction(99, 100)])
     assert (found, exact.is_exact, near.is_exact) == (math.ceil(EXACT_MAX * 0.99) - 1, True, False)
     (rough,) = near.percentiles([Fraction(99, 100)])
+    assert isinstance(rough, int)
     assert rough == pytest.approx(found, rel=SKETCH_ERROR)
+    assert near.percentiles([Fraction(number, EXACT_MAX + 1) for number in range(1, 201)]) == [*range(200)]
 
 
 # Bounds.
