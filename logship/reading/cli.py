@@ -59,6 +59,12 @@ def _configure_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--exclude", metavar="RE", help="lines that have it not")
     parser.add_argument("-i", "--ignore-case", action="store_true", help="-g and -v regard no case")
     parser.add_argument(
+        "--events",
+        action="store_true",
+        help="lines that go on with the one before them (stack traces) are one event: a match in one brings all, "
+        "and -n counts events, up to 1000",
+    )
+    parser.add_argument(
         "--snapshots",
         action="store_true",
         help="also lines that say by the clock how things are (of supervise and ship), which else are only counted; "
@@ -100,6 +106,8 @@ def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]
     asked += time_range(options)
     if options.snapshots or options.output == Form.RAW.value:
         asked.append(("snapshots", "1"))
+    if options.events:
+        asked.append(("events", "1"))
     if options.ignore_case:
         asked.append(("i", "1"))
     if options.follow:

@@ -69,6 +69,8 @@ class Output:
         clock = f"{time:%b %d %H:%M:%S}.{time.microsecond // 1000:03}"
         place, program = record["place"], record["program"]
         label = harmless(f"{place}:{program}" if place else "all")
+        if self._terminal and record.get("event", record.get("offset")) != record.get("offset"):
+            return f"{' ' * (len(clock) + len(label) + 1)} | ".encode()  # it goes on with the line above
         if not self._colour:
             return f"{clock} {label} | ".encode()
         hue = _HUES[crc32(place.encode()) % len(_HUES)]

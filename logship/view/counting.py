@@ -20,8 +20,8 @@ from logship.view.pipes_result import Making, Report
 from logship.view.segments import Gone
 from logship.view.select import Identity, Wanted, is_snapshot
 from logship.view.sought import streams_of
+from logship.view.timed import LazyTimes
 from logship.view.where import Subject, Test, Where
-from logship.view.window import LazyTimes
 
 STEP_SECONDS = 0.02
 LINES_A_LOOK = 50

@@ -152,7 +152,7 @@ class History:
 
         placed, others = apart(marks, place)
         in_range: list[Item] = [mark for mark in others if wanted.time(mark.time_ms)]
-        return Sought(streams, keeper(wanted, streams, picture.identities), placed), in_range
+        return Sought(streams, keeper(wanted, streams, picture.identities), placed, wanted.events), in_range
 
     def _last_frame(self, stream: StreamState, end: int) -> tuple[int, int] | None:
         """LSN and last offset of the stream's last frame with bytes below LSN ``end``; None: there is none, or gone."""

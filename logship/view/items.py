@@ -19,13 +19,20 @@ DAMAGE = "damage"
 class TimedLine:
     """A line and when it was written.
 
-    ``line.data`` may be only its beginning: ``size`` is all of it, ``terminator`` its own.
+    ``line.data`` may be only its beginning: ``size`` is all of it, ``terminator`` its own. ``event``: where the event
+    begins that it is a line of, in a reading of events.
     """
 
     time_ms: int
     line: Line
     size: int
     terminator: bytes
+    event: int | None = None
+
+    @property
+    def unit(self) -> tuple[str, int]:
+        """What is counted: the event, else the line itself."""
+        return self.line.stream, self.line.offset if self.event is None else self.event
 
     @property
     def stream(self) -> str:

@@ -63,6 +63,12 @@ def said_ms(text: bytes, near_ms: int) -> int | None:
     return _stamp_ms(head) or _haproxy_ms(head) or _syslog_ms(head, near_ms)
 
 
+def says_time(head: bytes) -> bool:
+    """Whether a line that is no JSON has the look of one that says its time, believed or not."""
+    syslog = _SYSLOG.match(head)
+    return bool(_STAMP.match(head) or (syslog and syslog[1] in _MONTHS) or _HAPROXY.search(head))
+
+
 def _stamp_ms(head: bytes) -> int | None:
     match = _STAMP.match(head)
     return _ms(*match.groups()) if match else None

@@ -1,4 +1,7 @@
-"""Core: the newest lines of what is read backwards, a block at a time; held is only what may still be among them."""
+"""Core: the newest lines of what is read backwards, a block at a time; held is only what may still be among them.
+
+In a reading of events it is those that are counted, with all their lines.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class Newest:
         self.enough_ms: int | None = None
         self._count = count
         self._held: dict[str, list[list[Item]]] = {}
-        self._lines = 0
+        self._lines = self._units = 0
         self._bytes = 0
         self._hidden = array("q")
         self._hidden_more = False
@@ -40,25 +43,30 @@ class Newest:
             kept: list[Item] = [item for item in items if not isinstance(item, Hidden)]
             if kept:
                 self._held.setdefault(path, []).append(kept)
+            unit: tuple[str, int] | None = None
             for item in items:
                 if isinstance(item, TimedLine):
                     self._lines += 1
+                    latest, unit = unit, item.unit
+                    self._units += unit != latest
                     self._bytes += len(item.line.data)
                 elif isinstance(item, Hidden):
                     self._hide(item.time_ms)
         over = self._lines > self._count + HELD_MAX or self._bytes > HELD_BYTES_MAX
-        if self._lines >= self._count and (self.enough_ms is None or over):
+        if self._units >= self._count and (self.enough_ms is None or over):
             last = _last(in_order(self._held), self._count)
-            self.enough_ms = next((item.time_ms for item in last if isinstance(item, TimedLine)), 0)
+            lines = [item for item in last if isinstance(item, TimedLine)]
+            self._units = len({item.unit for item in lines})  # an event of two blocks was counted in both
+            if self._units >= self._count:
+                self.enough_ms = lines[0].time_ms if lines else 0
             if over:
                 self._held = _by_stream(last)
-                lines = [item for item in last if isinstance(item, TimedLine)]
                 self._lines, self._bytes = len(lines), sum(len(item.line.data) for item in lines)
 
     def result(self, others: list[Item]) -> list[Item]:
         """All of it, in order, with marks that are no part of a stream's order; hidden lines as one item at the end."""
         last = _last(in_order({**self._held, _OTHERS: [others]}), self._count)
-        lines = sum(isinstance(item, TimedLine) for item in last)
+        lines = len({item.unit for item in last if isinstance(item, TimedLine)})
         # Fewer lines than were asked for: what is hidden before the first one would have been among them.
         first_ms = (
             next((item.time_ms for item in last if isinstance(item, TimedLine)), 0) if lines >= self._count else 0
@@ -95,11 +103,18 @@ def _last(items: Iterable[Item], count: int) -> list[Item]:
     found = list(items)
     if count <= 0:
         return []
+    unit, first = None, len(found)
     for at in range(len(found) - 1, -1, -1):
-        if isinstance(found[at], TimedLine):
-            count -= 1
-            if count == 0:
-                return found[at:]
+        item = found[at]
+        if isinstance(item, TimedLine):
+            if item.unit != unit:
+                if count == 0:
+                    return found[first:]
+                unit = item.unit
+                count -= 1
+            first = at
+    if count == 0:
+        return found[first:]
     return [item for item in from_first_line(found) if item is not None]
 
 

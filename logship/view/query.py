@@ -24,6 +24,8 @@ PARAMETERS = {
     "until": "lines before this time",
     "snapshots": "1: also the lines that come by the clock and say how things are; a q that names their program has "
     "them anyway",
+    "events": "1: lines that go on with the one before them, as in a stack trace, are one event: where one of them is "
+    "wanted, all are, and n counts events",
     "n": "the last N lines, at most 10000, or all; 200 when it is left out",
     "follow": "1: go on with what comes",
     "cursor": "go on after this LSN, instead of the last N lines",
@@ -39,6 +41,8 @@ LOSSES_PARAMETERS = ("q", "since", "until")
 COUNT_DEFAULT = 200
 LINES_MAX = 10_000
 """The most that can be asked for as the last lines; all of them have no such bound."""
+EVENTS_MAX = 1000
+"""The same of events, whose lines are held until all are known."""
 LINE_BYTES_DEFAULT = 4096
 ON = frozenset({"1", "true", "on", "yes"})
 
@@ -75,7 +79,8 @@ def parse(parameters: Mapping[str, Sequence[str]], now_ms: int, known: Collectio
     wanted = _wanted(parameters.get("q", ()), one, now_ms, piped.node)
     if isinstance(wanted, Invalid):
         return wanted
-    count = _number("n", one.get("n", str(COUNT_DEFAULT)), LINES_MAX, all_is=None)
+    most = EVENTS_MAX if wanted.events else LINES_MAX
+    count = _number("n", one.get("n", str(COUNT_DEFAULT)), most, all_is=None)
     bytes_max = _number("bytes", one.get("bytes", str(LINE_BYTES_DEFAULT)), LINE_BYTES_MAX, all_is=LINE_BYTES_MAX)
     cursor = _number("cursor", one["cursor"], OFFSET_MAX) if "cursor" in one else None
     at = _number("at", one["at"], OFFSET_MAX) if "at" in one else None
@@ -132,6 +137,7 @@ def _wanted(
         times.get("until"),
         one.get("snapshots") in ON,
         None if node is None else Where(node).of,
+        one.get("events") in ON,
     )
 
 

@@ -61,6 +61,8 @@ class Records:
             return record if item.loss is None else {**record, "loss": item.loss.fields()}
         line = item.line
         record["lsn"] = line.lsn
+        if item.event is not None:
+            record["event"] = item.event
         text_bytes = item.size - len(item.terminator)
         if self._in_words:
             record["text"], left_out = shown(line.data[:text_bytes], self._bytes_max)

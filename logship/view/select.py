@@ -221,7 +221,7 @@ class Wanted:
     """Which lines are wanted: from ``since_ms`` on, before ``until_ms``, with ``grep`` and without ``exclude``.
 
     ``where`` tells the test of a stream's lines, or decides them all (``where.Where.of``). ``snapshots``: also those
-    that say, again and again, how things are.
+    that say, again and again, how things are. ``events``: a line that is wanted brings all lines of its event.
     """
 
     targets: tuple[Target, ...]
@@ -231,6 +231,7 @@ class Wanted:
     until_ms: int | None = None
     snapshots: bool = False
     where: Callable[[Identity], Callable[[bytes], bool] | bool] | None = None
+    events: bool = False
 
     def stream(self, identity: Identity) -> bool:
         """Whether a stream is meant, and may have lines that are wanted."""

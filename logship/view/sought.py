@@ -22,11 +22,12 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """``streams`` to be read; ``placed`` are the losses that stand in them, by stream."""
+    """``streams`` to be read; ``placed`` are the losses that stand in them, by stream; ``events``: lines by events."""
 
     streams: list[StreamState]
     keep: Callable[[Line], Fate]
     placed: dict[str, Placed] = field(default_factory=dict)
+    events: bool = False
 
     @property
     def paths(self) -> list[str]:

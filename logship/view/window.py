@@ -7,23 +7,22 @@ that adjoin share nothing and miss nothing, however they are cut.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from logship.collect.journal import CLOSES, Frame, Kind
 from logship.collect.stream import StreamState
 from logship.view.blocks import Block
-from logship.view.items import DAMAGE, LOSS, START, Hidden, Item, Mark, TimedLine, start_mark
+from logship.view.grouped import Grouped
+from logship.view.items import DAMAGE, LOSS, START, Hidden, Item, Mark, start_mark
 from logship.view.journal_reader import Damage, Journal
 from logship.view.lines import CUT, LINE_BYTES_MAX, PART, Chunk, Line, Splitter
 from logship.view.losses import NONE_PLACED, Placed, Waiting
-from logship.view.moment import INHERITED_BYTES_MAX, Said, Times, own_ms
+from logship.view.moment import INHERITED_BYTES_MAX, Said, own_ms
 from logship.view.segments import Gone
 from logship.view.sought import Fate, Sought
-
-HEAD_BYTES = 4096 + 256
-"""What is held of a line in a reading; the rest is read again when somebody wants it whole."""
+from logship.view.timed import LazyTimes, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Windows:
         frames = self._frames(block, stream, end)
         if not frames:
             return None
-        return LazyTimes(self, stream.path, frames[0]), self.items(stream, frames, with_open)
+        return LazyTimes(partial(self.earlier, stream.path, frames[0])), self.items(stream, frames, with_open)
 
     def _frames(self, block: Block, stream: StreamState, end: int) -> list[Frame]:
         found = self._journal.frames(block)
@@ -84,7 +83,12 @@ class Windows:
         return [frame for frame in found if frame.entry.stream == path and first <= frame.lsn < end]
 
     def _kept(self, stream: StreamState, frames: list[Frame], sought: Sought, with_open: bool) -> Iterator[Item]:
-        times = LazyTimes(self, stream.path, frames[0])
+        earlier = partial(self.earlier, stream.path, frames[0])
+        if sought.events:
+            items = self.items(stream, frames, with_open, sought.placed.get(stream.path, NONE_PLACED))
+            yield from Grouped(sought.keep, partial(self.before, stream.path, frames[0]), earlier).of(items)
+            return
+        times = LazyTimes(earlier)
         losses = Waiting()
         for item in self.items(stream, frames, with_open, sought.placed.get(stream.path, NONE_PLACED)):
             if isinstance(item, Mark):
@@ -103,7 +107,7 @@ class Windows:
             time_ms = times.of(item)
             yield from losses.before(time_ms)
             if fate is Fate.GIVEN:
-                yield _timed(item, time_ms)
+                yield timed(item, time_ms)
             elif fate is Fate.HIDDEN:
                 yield Hidden(time_ms, item.stream, item.offset)
         yield from losses.before(None)
@@ -170,6 +174,16 @@ class Windows:
                 yield rest
         yield from last_marks
 
+    def before(self, path: str, first: Frame, besides: int) -> tuple[list[Line], set[int], bool]:
+        """The lines that complete in the ``besides`` bytes before the frame ``first``, one begun before them included.
+
+        Also where its program was started in there, and whether the stream begins with the first of them.
+        """
+        past = self._past(path, first, besides)
+        splitter = Splitter(path, past.offset, past.flags)
+        lines = [line for chunk in past.chunks for line in splitter.feed(chunk)]
+        return lines, {start for chunk in past.chunks for start in chunk.starts}, past.offset == 0
+
     def earlier(self, path: str, first: Frame) -> Said | None:
         """The last line before the frame ``first`` that says its time near enough."""
         past = self._past(path, first, INHERITED_BYTES_MAX)
@@ -223,50 +237,6 @@ class Windows:
                 return _long(chunks, low, position - besides)
             lsn = frame.entry.previous
         return Past(low, CUT if low > 0 else 0, chunks[::-1])
-
-
-class LazyTimes:
-    """Times of a window's lines. What is not wanted, or came before, is looked at only for a line that says no time."""
-
-    def __init__(self, windows: Windows, path: str, first: Frame) -> None:
-        self._windows, self._path, self._first = windows, path, first
-        self._times: Times | None = None
-        self._skipped: deque[Line] = deque()
-
-    def forget(self) -> None:
-        """The program was started anew."""
-        self._times = Times()
-        self._skipped.clear()
-
-    def skip(self, line: Line) -> None:
-        """Pass over a line that is not wanted."""
-        self._skipped.append(line)
-        while self._skipped[0].offset < line.offset - INHERITED_BYTES_MAX:
-            self._skipped.popleft()
-
-    def of(self, line: Line) -> int:
-        own = own_ms(line.data, line.received_ms)
-        if own is None:
-            for skipped in reversed(self._skipped):
-                earlier = own_ms(skipped.data, skipped.received_ms)
-                if earlier is not None:
-                    self._times = Times(Said(skipped.offset, earlier, skipped.received_ms))
-                    break
-            else:
-                if self._times is None:
-                    self._times = Times(self._windows.earlier(self._path, self._first))
-        elif self._times is None:
-            self._times = Times()
-        self._skipped.clear()
-        return self._times.of(line, own)
-
-
-def _timed(line: Line, time_ms: int) -> TimedLine:
-    """The line with not more than HEAD_BYTES of its bytes."""
-    size, terminator = len(line.data), line.terminator
-    if size > HEAD_BYTES:
-        line = Line(line.stream, line.offset, line.data[:HEAD_BYTES], line.lsn, line.received_ms, line.flags)
-    return TimedLine(time_ms, line, size, terminator)
 
 
 def _chunk(frame: Frame, body: bytes) -> Chunk:

@@ -135,29 +135,31 @@ def test_marks_go_to_standard_error_when_standard_output_is_a_pipe(shelf: Shelf,
     assert b"-- 99 bytes are lost: over budget --" in found.stderr
 
 
+def on_terminal(viewer: Viewer, *arguments: str, **more: str) -> str:
+    """What the command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "logship", "logs", "--url", viewer.url, *arguments]
+    process = subprocess.Popen(command, cwd=TREE, env={**environment(), **more}, stdout=theirs)
+    os.close(theirs)
+    found = b""
+    try:
+        while data := os.read(ours, 65536):
+            found += data
+    except OSError:
+        pass  # how a terminal says that the other side has gone
+    os.close(ours)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    return found.decode()
+
+
 @pytest.mark.case(55, 109)
 def test_a_line_cannot_command_the_terminal_and_colour_is_for_terminals(shelf: Shelf, viewer: Viewer) -> None:
     shelf.append("web/1/app/i", HOSTILE)
 
-    def on_terminal(**more: str) -> str:
-        ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "logship", "logs", "--url", viewer.url]
-        process = subprocess.Popen(command, cwd=TREE, env={**environment(), **more}, stdout=theirs)
-        os.close(theirs)
-        found = b""
-        try:
-            while data := os.read(ours, 65536):
-                found += data
-        except OSError:
-            pass  # how a terminal says that the other side has gone
-        os.close(ours)
-        assert process.wait(PATIENCE_SECONDS) == 0
-        return found.decode()
-
-    plain = on_terminal(NO_COLOR="1")
+    plain = on_terminal(viewer, NO_COLOR="1")
     assert "\x1b" not in plain
     assert r"web/1:app |  red \u202eevil \xff" in plain
-    coloured = on_terminal()
+    coloured = on_terminal(viewer)
     assert "\x1b[2m" in coloured
     assert "\x1b]0;" not in coloured
 
@@ -240,3 +242,20 @@ def test_a_reader_of_the_pipe_may_go_away(shelf: Shelf, viewer: Viewer) -> None:
         ["bash", "-c", command], cwd=TREE, env=environment(), capture_output=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert (found.returncode, found.stdout, found.stderr) == (141, b"line\n", b"")
+
+
+def test_an_event_comes_whole_and_its_lines_stand_below_each_other_on_a_terminal(shelf: Shelf, viewer: Viewer) -> None:
+    trace = b"2026-11-23 20:00:00 ERROR it failed\nTraceback (most recent call last):\n"
+    trace += b'  File "x", line 1\nValueError: odd\n'
+    shelf.append("web/1/app/i", b"2026-11-23 19:59:59 fine\n" + trace + b"2026-11-23 20:00:00 fine\n")
+    found = logs(viewer, "--events", "-n", "1", "-g", "odd", "-o", "raw")
+    assert (found.returncode, found.stdout) == (0, trace)
+    assert logs(viewer, "--events", "-n", "2", "-o", "raw").stdout == trace + b"2026-11-23 20:00:00 fine\n"
+    shown = on_terminal(viewer, "--events", "-g", "odd", "--no-color").splitlines()
+    texts = trace.decode().splitlines()
+    assert [line.split(" | ")[1] for line in shown] == texts
+    assert "web/1:app" in shown[0]
+    assert {line.split(" | ")[0].strip() for line in shown[1:]} == {""}
+    assert len({line.index(" | ") for line in shown}) == 1
+    piped = logs(viewer, "--events", "-g", "odd").stdout.decode().splitlines()
+    assert all("web/1:app | " in line for line in piped)
