@@ -71,26 +71,24 @@ def test_the_image_is_small_and_its_size_is_told(image: str) -> None:
 
 
 def test_the_sizes_that_the_lab_report_tells_are_those_of_the_images() -> None:
-    """docs/lab.md: within 15 %, since packages grow and machines differ."""
+    """docs/lab.md: within 15 %, small layers within 40 %, since packages and code grow and machines differ."""
     histories = {}
     for image in ("ha", "webapp", "collector"):
         told = docker("history", "--no-trunc", "--human=false", "--format", "{{json .}}", name_of(image))
         histories[image] = [json.loads(line) for line in told.splitlines()]
     layers = layers_of(histories)
     text = (TREE / "docs/lab.md").read_text().partition("Our three images, in real numbers")[2].partition("\n**")[0]
-    rows = [
-        (what, float(size), where)
-        for what, size, where in re.findall(r"^\| (.+) \| ([\d.]+) MB \| (.+) \|$", text, re.M)
-    ]
+    rows = [(float(size), where) for size, where in re.findall(r"^\| .+ \| ([\d.]+) MB \| (.+) \|$", text, re.M)]
+
+    def near(size: float, layer: dict[str, Any]) -> bool:
+        return size == pytest.approx(layer["bytes"] / 1e6, rel=0.15 if size >= 10 else 0.4)
+
     for layer in (layer for layer in layers if layer["bytes"] >= 1e6):
         names = layer["images"]
         words = {"all"} if len(names) == len(histories) else {", ".join(names), ", ".join(reversed(names)), "each"}
-        assert any(
-            where in words and size == pytest.approx(layer["bytes"] / 1e6, rel=0.15) for _, size, where in rows
-        ), layer
-    for what, size, where in rows:
-        near = [layer for layer in layers if layer["bytes"] / 1e6 == pytest.approx(size, rel=0.15)]
-        assert near, f"no layer is as large as {what} ({where})"
+        assert any(where in words and near(size, layer) for size, where in rows), layer
+    for size, where in rows:
+        assert any(near(size, layer) for layer in layers), f"no layer in {where} has {size} MB"
     together, apart = map(float, re.findall(r"(?:On disk that is|would be) (\d+) MB", text))
     assert together == pytest.approx(sum(layer["bytes"] for layer in layers) / 1e6, rel=0.15)
     assert apart == pytest.approx(sum(layer["bytes"] * len(layer["images"]) for layer in layers) / 1e6, rel=0.15)
