@@ -240,7 +240,7 @@ class Api:
 
     def _whole(self, item: TimedLine) -> bytes:
         try:
-            return self.history.windows.whole(item.line, item.size)
+            return self.history.whole(item.line, item.size)
         except (Gone, Damage):
             return item.line.data
 

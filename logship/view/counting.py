@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from logship.collect.stream import StreamState
+from logship.lake.reader import Unreadable
 from logship.view.blocks import Block
 from logship.view.history import History, out_of_range
 from logship.view.items import START, Mark
@@ -52,6 +53,28 @@ class _Of:
     hides: bool
 
 
+class _Told:
+    """Times of lines that come with them."""
+
+    def __init__(self) -> None:
+        self._ms = 0
+
+    def noted(self, rows: Iterator[tuple[Line, int]]) -> Iterator[Line]:
+        """The lines; the time of the one given last is known."""
+        for line, self._ms in rows:
+            yield line
+
+    def of(self, _line: Line) -> int:
+        """Of the one given last."""
+        return self._ms
+
+    def skip(self, _line: Line) -> None:
+        """Nothing hangs on it."""
+
+    def forget(self) -> None:
+        """Likewise."""
+
+
 class Counting:
     """One reading of ``picture`` below LSN ``end``, for ``making``. ``node``: which lines; None means all."""
 
@@ -66,14 +89,14 @@ class Counting:
         clock: Callable[[], float],
     ) -> None:
         self.progress = Progress()
-        self._journal, self._windows = history.journal, history.windows
+        self._journal, self._windows, self._older = history.journal, history.windows, history.older
         self._wanted, self._making, self._end, self._clock = wanted, making, end, clock
         self._with_open = end == picture.end
         self._timed = making.pipe.needs_time or wanted.since_ms is not None or wanted.until_ms is not None
         self._filtered = wanted.grep is not None or wanted.exclude is not None
         where = None if node is None else Where(node)
         self._of: dict[str, _Of] = {}
-        for stream in streams_of(picture.streams.values(), picture.identities, wanted):
+        for stream in streams_of(picture.streams.values(), picture.identities, wanted, self._older.paths()):
             identity = picture.identities[stream.path]
             test = True if where is None else where.test(identity)
             self._of[stream.path] = _Of(stream, identity, test, wanted.hides_snapshots(identity))
@@ -82,8 +105,8 @@ class Counting:
     def steps(self) -> Iterator[None]:
         """Reads; a value after each step. Raises Slow, TooMuch."""
         self._step_ends = self._clock() + STEP_SECONDS
-        blocks = self._blocks()
-        for block, first_lsn in blocks:
+        floor = self._journal.segments()[0]
+        for block, first_lsn in self._blocks():
             self.progress.share = (self._end - block.end) / max(1, self._end - first_lsn)
             for of in self._of.values():
                 try:
@@ -98,10 +121,31 @@ class Counting:
             self.progress.back_to_ms = block.oldest_ms
             if self._is_over():
                 yield None
+        yield from self._sealed(min(floor, self._end))
         self.progress.share = 1.0
         yield None
 
-    def _read(self, of: _Of, times: LazyTimes, items: Iterator[Line | Mark]) -> Iterator[None]:
+    def _sealed(self, end: int) -> Iterator[None]:
+        """What retention took from the journal, out of the lake."""
+        streams = [of.stream for of in self._of.values()]
+        first_lsn = self._older.first_lsn(0, end)
+        for file, rows in self._older.lines(streams, self._wanted, end):
+            if isinstance(file, Mark):
+                self.progress.damaged += 1
+                self.progress.damaged_bytes += file.bytes or 0
+                continue
+            self.progress.share = (self._end - file.end_lsn) / max(1, self._end - first_lsn)
+            told = _Told()
+            try:
+                for line in told.noted(rows):
+                    yield from self._read(self._of[line.stream], told, iter((line,)))
+            except Unreadable:
+                self.progress.damaged += 1
+            self.progress.back_to_ms = file.oldest_received
+            if self._is_over():
+                yield None
+
+    def _read(self, of: _Of, times: LazyTimes | _Told, items: Iterator[Line | Mark]) -> Iterator[None]:
         progress, making, wanted, identity = self.progress, self._making, self._wanted, of.identity
         test, kind, hides = of.test, of.identity.kind, of.hides
         for item in items:

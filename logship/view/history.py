@@ -8,17 +8,22 @@ Generators give None now and then while they find nothing, so that whoever asks 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from logship.collect.stream import StreamState
+from logship.lake.reader import Reader, Unreadable
 from logship.view.blocks import Block
 from logship.view.items import DAMAGE, Batch, Item, Mark, Skipped, TimedLine, loss_mark
 from logship.view.journal_reader import Damage, Journal, Picture
+from logship.view.lines import Line
 from logship.view.losses import apart, concerns, not_given
 from logship.view.merge import merged
 from logship.view.moment import DAY_MS
 from logship.view.newest import Newest, from_first_line
+from logship.view.older import Older
 from logship.view.segments import Gone
 from logship.view.select import Wanted
 from logship.view.sought import Sought, keeper, streams_of
@@ -43,11 +48,19 @@ class Bounds:
     with_open: bool = False
 
 
+@dataclass(slots=True)
+class _Floor:
+    """Where a reading backwards is: what is older than this LSN is in the lake, if anywhere."""
+
+    lsn: int
+
+
 class History:
-    """Readings of a journal."""
+    """Readings of a journal, and of the lake for what the journal does not keep any more."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
+        self.older = Older(Reader(journal.folder))
         self.windows = Windows(journal)
         self._recorded: dict[tuple[int, int], int] = {}  # of frames with losses, by store and LSN
 
@@ -62,8 +75,17 @@ class History:
         """
         sought, others = self._sought(picture, wanted, 0, end)
         newest = Newest(count)
-        for block in self._newest_first(sought, wanted, end, newest) if count > 0 else ():
-            newest.add(self._window(block, sought, Bounds(0, end, with_open), wanted))
+        floor = _Floor(end)
+        for block in self._newest_first(sought, wanted, newest, floor) if count > 0 else ():
+            try:
+                newest.add(self._window(block, sought, Bounds(0, end, with_open), wanted))
+            except Gone:  # retention took it just now, and all before it
+                floor.lsn = min(end, block.end)
+                break
+            yield None
+        too_old = partial(_too_old_for, wanted, newest)
+        for found in self.older.newest_first(sought, wanted, floor.lsn, too_old) if count > 0 else ():
+            newest.add(found)
             yield None
         yield newest.result(others)
 
@@ -77,11 +99,13 @@ class History:
             self._stream(sought, stream, wanted, bounds)
             for stream in sorted(sought.streams, key=lambda stream: stream.path)
         ]
-        yield from from_first_line(merged([*sources, others]))
+        gone = self.older.marks(wanted, min(end, self.journal.segments()[0]))
+        yield from from_first_line(merged([*sources, others, gone]))
 
     def _stream(self, sought: Sought, stream: StreamState, wanted: Wanted, bounds: Bounds) -> Iterator[Item]:
         segments = self.journal.segments()
-        for number, segment_lsn in enumerate(segments):
+        yield from self.older.of_stream(sought, stream, wanted, 0, min(bounds.end, segments[0]))
+        for number, segment_lsn in enumerate(segments if not stream.retired else ()):
             following = segments[number + 1] if number + 1 < len(segments) else None
             if following is not None and following <= stream.created_lsn:
                 continue
@@ -91,9 +115,25 @@ class History:
                 began_ms = self.journal.began_ms(following)
                 if began_ms is not None and began_ms < wanted.since_ms:
                     continue
-            for block in self._blocks(segment_lsn, [stream.path], 0, bounds.end):
+            try:
+                blocks = self.journal.blocks(segment_lsn, bounds.end).blocks([stream.path], 0, bounds.end)
+            except Gone:  # retention took it just now
+                end = min(bounds.end, following or bounds.end)
+                yield from self.older.of_stream(sought, stream, wanted, segment_lsn, end)
+                continue
+            for block in blocks:
                 if not out_of_range(block, wanted):
                     yield from self._of_stream(block, sought, stream, bounds, wanted)
+
+    def whole(self, line: Line, size: int) -> bytes:
+        """All ``size`` bytes of a line of which the beginning is held. Raises Gone and Damage."""
+        try:
+            return self.windows.whole(line, size)
+        except Gone:
+            try:
+                return self.older.reader.whole(line)
+            except Unreadable as error:
+                raise Gone(str(error)) from error
 
     # What comes.
 
@@ -113,8 +153,9 @@ class History:
         held: dict[str, list[Item]] = {}
         for block in blocks:
             if block.lsn < end:
-                for path, items in self._window(block, sought, Bounds(start, end), wanted).items():
-                    held.setdefault(path, []).extend(items)
+                with contextlib.suppress(Gone):  # what retention takes while it is read was the oldest there is
+                    for path, items in self._window(block, sought, Bounds(start, end), wanted).items():
+                        held.setdefault(path, []).extend(items)
         # A loss is told with its record: of what was before, its place has been given already.
         given = (item for items in held.values() for item in items)
         late: list[Item] = [mark for mark in not_given(sought.placed, given) if wanted.time(mark.time_ms)]
@@ -136,7 +177,8 @@ class History:
 
     def _sought(self, picture: Picture, wanted: Wanted, start: int, end: int) -> tuple[Sought, list[Item]]:
         """What is looked for, with the losses recorded between two LSNs; and those that have no place in a stream."""
-        streams = streams_of(picture.streams.values(), picture.identities, wanted)
+        sealed = self.older.paths() if start == 0 else ()
+        streams = streams_of(picture.streams.values(), picture.identities, wanted, sealed)
         marks = self._losses(picture, wanted, start, end)
         readable: dict[str, StreamState] = {stream.path: stream for stream in streams}
         lasts: dict[str, tuple[int, int] | None] = {}
@@ -200,8 +242,6 @@ class History:
     def _window(self, block: Block, sought: Sought, bounds: Bounds, wanted: Wanted) -> dict[str, list[Item]]:
         try:
             found = self.windows.of_block(block, sought, bounds.start, bounds.end, with_open=bounds.with_open)
-        except Gone:
-            return {}  # what retention takes while it is read was the oldest there is
         except Damage as damage:
             return {"": [Mark(block.oldest_ms, "", block.lsn, DAMAGE, str(damage), block.lsn)]}
         if wanted.since_ms is None and wanted.until_ms is None:
@@ -211,18 +251,28 @@ class History:
     def _of_stream(
         self, block: Block, sought: Sought, stream: StreamState, bounds: Bounds, wanted: Wanted
     ) -> Iterator[Item]:
+        given = (-1, -1)
         try:
             for item in self.windows.of_stream(block, sought, stream, bounds.end, with_open=bounds.with_open):
+                if isinstance(item, TimedLine):
+                    given = item.line.lsn, item.offset
                 if wanted.time(item.time_ms):
                     yield item
-        except Gone:
-            return
+        except Gone:  # retention took it just now: what was not given is in the lake, if there is one
+            for item in self.older.of_stream(sought, stream, wanted, block.lsn, min(block.end, bounds.end)):
+                if not isinstance(item, TimedLine) or (item.line.lsn, item.offset) > given:
+                    yield item
         except Damage as damage:
             yield Mark(block.oldest_ms, stream.path, 0, DAMAGE, str(damage), block.lsn)
 
-    def _newest_first(self, sought: Sought, wanted: Wanted, end: int, newest: Newest) -> Iterator[Block]:
-        """Blocks that may hold wanted lines, backwards, until they are older than is wanted or needed."""
+    def _newest_first(self, sought: Sought, wanted: Wanted, newest: Newest, floor: _Floor) -> Iterator[Block]:
+        """Blocks below ``floor`` that may hold wanted lines, backwards, until they are older than is wanted or needed.
+
+        ``floor`` is left where the journal began.
+        """
+        end = floor.lsn
         segments = [lsn for lsn in self.journal.segments() if lsn < end]
+        floor.lsn = segments[0] if segments else end
         first = min((stream.created_lsn for stream in sought.streams), default=end)
         following: int | None = None
         for segment_lsn in reversed(segments):
@@ -231,7 +281,12 @@ class History:
             newest_ms = None if following is None else self.journal.began_ms(following)
             if newest_ms is not None and _too_old(newest_ms, wanted, newest.enough_ms):
                 return
-            for block in reversed(self._blocks(segment_lsn, sought.paths, 0, end)):
+            try:
+                blocks = self.journal.blocks(segment_lsn, end).blocks(sought.paths, 0, end)
+            except Gone:
+                floor.lsn = min(end, following or end)
+                return
+            for block in reversed(blocks):
                 if _too_old(block.newest_ms, wanted, newest.enough_ms):
                     continue
                 if not out_of_range(block, wanted):
@@ -252,6 +307,10 @@ class History:
             return self.journal.blocks(segment_lsn, end).blocks(paths, start, end)
         except Gone:
             return []
+
+
+def _too_old_for(wanted: Wanted, newest: Newest, newest_ms: int) -> bool:
+    return _too_old(newest_ms, wanted, newest.enough_ms)
 
 
 def _too_old(newest_ms: int, wanted: Wanted, enough_ms: int | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -35,9 +35,12 @@ class Sought:
         return [stream.path for stream in self.streams]
 
 
-def streams_of(streams: Iterable[StreamState], identities: dict[str, Identity], wanted: Wanted) -> list[StreamState]:
-    """The streams that are wanted and have anything to be read."""
-    return [stream for stream in streams if not stream.retired and wanted.stream(identities[stream.path])]
+def streams_of(
+    streams: Iterable[StreamState], identities: dict[str, Identity], wanted: Wanted, sealed: Collection[str] = ()
+) -> list[StreamState]:
+    """The streams that are wanted and have anything to be read; of those that are retired only the ``sealed`` ones."""
+    found = [stream for stream in streams if not stream.retired or stream.path in sealed]
+    return [stream for stream in found if wanted.stream(identities[stream.path])]
 
 
 def keeper(wanted: Wanted, streams: Sequence[StreamState], identities: dict[str, Identity]) -> Callable[[Line], Fate]:

@@ -95,8 +95,10 @@ class Tables:
         """Where the reading ends; and from when on there is anything to be read, where the beginning is not kept."""
         journal = self._api.journal
         first = journal.segments()[0]
-        kept_ms = journal.began_ms(first) if first else None
-        return {"type": "begin", "at": str(end), "kept_from": None if kept_ms is None else stamp(kept_ms)}
+        kept_ms = self._api.history.older.oldest_ms(first)
+        if kept_ms is None and first:
+            kept_ms = journal.began_ms(first)
+        return {"type": "begin", "at": str(end), "kept_from": stamp(kept_ms) if kept_ms else None}
 
     def _losses(self, asked: Query, picture: Picture, progress: Progress) -> dict[str, Any]:
         """What is known to be missing from the lines that were asked for."""

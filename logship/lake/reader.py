@@ -1,0 +1,125 @@
+"""Edge: lines out of the lake, for readers: which files there are now, and the rows of one.
+
+DuckDB is asked for when the first row is: whose store has no lake needs none. Left to others: what a reader wants of
+the lines (``view.older``), writing files (``parquet``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from logship.errors import Fault
+from logship.lake.folder import LAKE, MANIFEST, load
+from logship.lake.manifest import File, Manifest
+from logship.view.lines import CUT, OPEN, PART, TORN, Line
+
+MEMORY = "300MB"
+ROWS_AT_ONCE = 2_000
+_FLAGS = TORN | PART | CUT | OPEN
+_DATA = "coalesce(raw, encode(line)) || encode(terminator)"
+
+
+class Unreadable(Exception):
+    """Rows cannot be read; the text says why. ``gone``: the file is not there any more."""
+
+    def __init__(self, reason: str, *, gone: bool = False) -> None:
+        super().__init__(reason)
+        self.gone = gone
+
+
+class Reader:
+    """Reads the lake of the store in ``store``; for any thread."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self._manifest = Manifest()
+        self._paths: frozenset[str] = frozenset()
+        self._connection: Any = None
+
+    def manifest(self) -> Manifest:
+        """What is published now; empty where there is no lake. Raises Unreadable."""
+        with self._lock:
+            try:
+                facts = (self._store / LAKE / MANIFEST).stat()
+                seen = facts.st_ino, facts.st_mtime_ns, facts.st_size
+                if seen != self._seen:
+                    self._manifest = load(self._store) or Manifest()
+                    self._paths = frozenset(path for file in self._manifest.files for path in file.streams)
+                    self._seen = seen
+            except FileNotFoundError:
+                self._manifest, self._paths, self._seen = Manifest(), frozenset(), None
+            except OSError as error:
+                raise Unreadable(f"the lake's manifest cannot be read: {error.strerror}") from error
+            except Fault as fault:
+                raise Unreadable(str(fault)) from fault
+            return self._manifest
+
+    def paths(self) -> frozenset[str]:
+        """The streams of which it has lines. Raises Unreadable."""
+        self.manifest()
+        return self._paths
+
+    def files(self, start: int, end: int) -> list[File]:
+        """The files with lines that complete between two LSNs, in order. Raises Unreadable."""
+        return [file for file in self.manifest().files if file.first_lsn < end and file.end_lsn > start]
+
+    def rows(self, file: File, streams: Sequence[str], start: int, end: int) -> Iterator[tuple[Line, int]]:
+        """Lines of these streams that complete between two LSNs, stream by stream in order, each with its time in ms.
+
+        Raises Unreadable.
+        """
+        where = f"stream IN ({', '.join('?' * len(streams))}) AND lsn >= ? AND lsn < ?"
+        columns = f'stream, "offset", lsn, epoch_ms(received), epoch_ms(ts), {_DATA}, flags'
+        for found in self._asked(file, columns, where, [*streams, start, end]):
+            for stream, offset, lsn, received_ms, ts_ms, data, flags in found:
+                yield Line(stream, offset, data, lsn, received_ms, flags & _FLAGS), ts_ms
+
+    def whole(self, line: Line) -> bytes:
+        """All bytes of a line. Raises Unreadable."""
+        for file in self.files(line.lsn, line.lsn + 1):
+            where = 'stream = ? AND lsn = ? AND "offset" = ?'
+            for found in self._asked(file, _DATA, where, [line.stream, line.lsn, line.offset]):
+                for (data,) in found:
+                    return bytes(data)
+        raise Unreadable("it is in no file of the lake", gone=True)
+
+    def _asked(self, file: File, columns: str, where: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
+        path = self._store / LAKE / file.name
+        if not path.exists():
+            raise Unreadable(f"{file.name} of the lake is not there", gone=True)
+        cursor = self._cursor()
+        import duckdb
+
+        try:
+            # One thread reads a file in its own order: by stream and offset.
+            query = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false) WHERE {where}"
+            cursor.execute(query, [str(path), *values])
+            while found := cursor.fetchmany(ROWS_AT_ONCE):
+                yield found
+        except duckdb.Error as error:
+            raise Unreadable(f"{file.name} of the lake: {error}", gone=not path.exists()) from error
+        finally:
+            cursor.close()
+
+    def _cursor(self) -> Any:
+        with self._lock:
+            if self._connection is None:
+                try:
+                    import duckdb
+                except ImportError:
+                    raise Unreadable(
+                        "they are in the lake, which only DuckDB reads, and that is not installed"
+                    ) from None
+                config: dict[str, Any] = {
+                    "threads": 1,
+                    "memory_limit": MEMORY,
+                    "temp_directory": "",
+                    "autoload_known_extensions": False,
+                }
+                self._connection = duckdb.connect(":memory:", config=config)
+            return self._connection.cursor()
