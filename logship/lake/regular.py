@@ -10,11 +10,11 @@ _TIME = r"-?[0-9]{1,9}"
 _COUNTS = r"[0-9]{1,15}"
 _VISIBLE = r"[!-~]"
 FORM = " ".join([
-    r"[0-9a-fA-F.:]+:[0-9]{1,5}",
-    r"\[[!-\\^-~]*\]",
+    r"[0-9a-fA-F.:]{1,64}:[0-9]{1,5}",
+    r"\[[!-\\^-~]{0,64}\]",
     rf"{_VISIBLE}+",
     rf"[!-.0-~]+/{_VISIBLE}+",
-    rf"{_TIME}/{_TIME}/{_TIME}/{_TIME}/\+?{_TIME}",
+    rf"{_TIME}/{_TIME}/{_TIME}/{_TIME}/[+-]?[0-9]{{1,9}}",
     _TIME,
     rf"\+?{_COUNTS}",
     rf"{_VISIBLE}+",

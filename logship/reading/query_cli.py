@@ -131,10 +131,11 @@ def _lines(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         raise Fault(
             "write", "lines as CSV", "they have no columns", "a pipe makes a table: '... | count by server'", USAGE
         )
-    options.output = "short" if options.output == "table" else options.output
-    options.tail = options.grep = options.exclude = None
-    options.follow = options.ignore_case = False
-    return cli.logs(options, environment)
+    parser = argparse.ArgumentParser()
+    cli.COMMANDS["logs"].configure(parser)
+    asked = argparse.Namespace(**{**vars(parser.parse_args([])), **vars(options)})
+    asked.output = "short" if options.output == "table" else options.output
+    return cli.logs(asked, environment)
 
 
 COMMANDS = {"query": Command(_configure, _query)}

@@ -121,6 +121,10 @@ _TCP = re.compile(
     r"(?P<actconn>\d+)/(?P<feconn>\d+)/(?P<beconn>\d+)/(?P<srvconn>\d+)/(?P<redispatched>\+?)(?P<retries>\d+) "
     r"(?P<srv_queue>\d+)/(?P<backend_queue>\d+)"
 )
+_BEGIN = re.compile(r"(?<!\S)\S+:\d+ \[[^\]]*\] ")
+"""How both begin. A line is not tried from each of its characters on: of a long one that would take hours."""
+HEADER_CHARACTERS_MAX, BEGINS_MAX = 1024, 8
+"""What may stand before it: a header of syslog, or other words."""
 _NOTICE = re.compile(r"\[(NOTICE|WARNING|ALERT)\] ")
 _REST = re.compile(r"\b(id|pid|lc|tt)=(\S+)")
 _RESTS = {"id": "request_id", "pid": "pid", "lc": "line_count", "tt": "t_total"}
@@ -141,11 +145,14 @@ def of_line(kind: str, text: str) -> Fields:
 
 
 def _haproxy(text: str) -> Fields:
-    match = _HTTP.search(text) or _TCP.search(text)
-    if match is None:
-        notice = _NOTICE.match(text)
-        return {"level": notice[1].lower()} if notice else {}
-    return _Matched(match)
+    for tries, begin in enumerate(_BEGIN.finditer(text, 0, HEADER_CHARACTERS_MAX)):
+        match = _HTTP.match(text, begin.start()) or _TCP.match(text, begin.start())
+        if match is not None:
+            return _Matched(match)
+        if tries == BEGINS_MAX:
+            break
+    notice = _NOTICE.match(text)
+    return {"level": notice[1].lower()} if notice else {}
 
 
 class _Matched(Mapping[str, Any]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -17,12 +18,17 @@ from logship.values import Loss
 from logship.view import query
 from logship.view.counting import STEP_SECONDS, Counting
 from logship.view.history import History
+from logship.view.items import Hidden, TimedLine
 from logship.view.journal_reader import Journal
 from logship.view.pipes_result import Making
+from logship.view.where import Subject
 from supervise.init import events
 from tests.logship.view.shelf import BORN_MS, Shelf
 from tests.logship.view.test_view_where import FAILED, HAPROXY
 from tests.logship.view.viewing import Viewer, eventually
+
+STAMP = "2026-11-23T20:00:03Z"
+QUESTIONS = ("| count by program", "| count 30s by level", "status:* | p50,max t_active by status", "-plain | patterns")
 
 
 def asked(text: str, *more: str) -> str:
@@ -197,6 +203,55 @@ def test_a_long_table_comes_in_several_records(shelf: Shelf, viewer: Viewer) -> 
     assert [len(one["rows"]) for one in parts] == [1000, 1000, 500]
     assert parts[0]["row_count"] == 2500
     assert sorted(int(row[0]) for one in parts for row in one["rows"]) == [*range(2500)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_of_a_store_written_by_chance_a_table_is_that_of_the_lines_that_are_shown(shelf: Shelf, seed: int) -> None:
+    """Streams, frames, segments, starts and long lines by chance, against the lines of a reading in order."""
+    print("seed", seed)
+    chance = random.Random(seed)
+    paths = ["ha/1/haproxy/i", "web/1/app/i", "web/2/app/i", "web/1/supervise/i", "foreign/stream"]
+    ends = dict.fromkeys(paths, 0)
+    for _ in range(60):
+        path = chance.choice(paths)
+        snapshot = events.line(shelf.now_ms / 1000, "snapshot", {"v": 1}).decode().rstrip("\n")
+        lines = chance.choices(
+            [HAPROXY, FAILED, '{"level": "error", "n": 7}', f"{STAMP} said", "plain", "x" * 5000, snapshot, ""], k=9
+        )
+        data = "\n".join(lines).encode()[: chance.randrange(1, 9000)] + chance.choice([b"", b"\n"])
+        start = ends[path] + chance.randrange(len(data) + 1)
+        starts = ((start, STAMP),) if chance.random() < 0.2 else ()
+        shelf.append(path, data, starts=starts, packed=chance.random() < 0.5)
+        ends[path] += len(data)
+        shelf.now_ms += chance.randrange(20_000)
+        if chance.random() < 0.15:
+            shelf.rotate()
+    history = History(Journal(shelf.folder))
+    picture = history.journal.picture()
+    for text in (
+        "| count by program",
+        "| count 30s by level",
+        "status:* | p50,max t_active by status",
+        "-plain | patterns",
+    ):
+        since = BORN_MS + chance.randrange(600_000) if chance.random() < 0.5 else None
+        parameters = {"query": [text], **({} if since is None else {"since": [f"@{since / 1000}"]})}
+        found = query.parse(parameters, shelf.now_ms, query.TABLE_PARAMETERS)
+        assert isinstance(found, query.Query)
+        assert found.piped.pipe is not None
+        making, wanted = Making(found.piped.pipe), Making(found.piped.pipe)
+        reading = Counting(history, picture, found.wanted, found.piped.node, making, picture.end, time.monotonic)
+        for _ in reading.steps():
+            pass
+        hidden = 0
+        for item in history.everything(picture, found.wanted, picture.end, with_open=True):
+            hidden += isinstance(item, Hidden)
+            if isinstance(item, TimedLine):
+                identity = picture.identities[item.stream]
+                data = history.windows.whole(item.line, item.size)[: item.size - len(item.terminator)]
+                wanted.add(item.time_ms, identity, Subject(identity.kind, data).get)
+        assert making.table() == wanted.table(), (text, since)
+        assert (reading.progress.hidden, reading.progress.damaged) == (hidden, 0)
 
 
 # Steps: a reading is never long without saying so, and who goes away ends it.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from logship.values import Invalid
+from logship.view.fields import of_line
 from logship.view.language import parse
 from logship.view.select import Slow, identify
 from logship.view.where import Where
@@ -107,6 +108,27 @@ def found(query: str) -> list[str]:
 )
 def test_a_query_finds_these_lines(query: str, lines: list[str]) -> None:
     assert found(query) == lines
+
+
+@pytest.mark.parametrize("kind", ["haproxy", "plain"])
+@pytest.mark.parametrize(
+    "part",
+    ["x", "1:", "a:1 [", "a:1 [] a a/a ", '"', HAPROXY.partition(' "')[0] + " ", TCP.rpartition(" ")[0] + " "],
+)
+def test_fields_of_a_line_of_a_mebibyte_are_looked_for_once_not_from_each_of_its_bytes(kind: str, part: str) -> None:
+    """From each byte, or each word, on to the end it would take hours."""
+    assert of_line(kind, part * (1 << 20 if len(part) == 1 else (1 << 20) // len(part))).get("status") is None
+
+
+def test_a_line_of_haproxy_is_one_behind_any_header_of_syslog() -> None:
+    for header in (
+        "",
+        "<134>1 2026-11-30T13:05:29.594+01:00 host-9 haproxy 7 - - ",
+        "Nov 30 13:05:29 10.0.0.1:514 haproxy[7]: ",
+    ):
+        assert of_line("plain", header + HAPROXY).get("status") == 200
+        assert of_line("haproxy", header + TCP).get("t_total") == 3000
+    assert of_line("haproxy", f"a line that quotes {HAPROXY}").get("status") == 200
 
 
 def test_a_number_that_no_float_can_hold_is_none_and_stops_no_reading() -> None:
