@@ -14,16 +14,18 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from logship.view.answers import NDJSON, Refused, event, ndjson
-from logship.view.api import STREAM_HEADERS, Api, joined
+from logship.view.answers import NDJSON, REPLACED, Refused, event, ndjson
+from logship.view.api import STREAM_HEADERS, Api
 from logship.view.counting import Counting, Progress
-from logship.view.journal_reader import Picture
+from logship.view.journal_reader import Damage, Picture
 from logship.view.ledger import Sum, ledger
 from logship.view.pipes import Pipe
 from logship.view.pipes_groups import TooMuch
 from logship.view.pipes_result import Table, making_of
 from logship.view.query import TABLE_PARAMETERS, Query
 from logship.view.records import cursor, stamp
+from logship.view.segments import Gone, NoStore, Replaced
+from logship.view.select import Slow
 
 EVENTS = "text/event-stream"
 TABLES_MAX = 4
@@ -54,8 +56,8 @@ class Tables:
             raise Refused(503, "tables", f"{TABLES_MAX} tables are being made already; ask again")
         records = self._records(asked, pipe, picture)
         if EVENTS in request.headers.get("accept", ""):
-            return StreamingResponse(joined(_events(records)), media_type=EVENTS, headers=STREAM_HEADERS)
-        return StreamingResponse(joined(_lines(records)), media_type=NDJSON, headers=STREAM_HEADERS)
+            return StreamingResponse(_events(records), media_type=EVENTS, headers=STREAM_HEADERS)
+        return StreamingResponse(_lines(records), media_type=NDJSON, headers=STREAM_HEADERS)
 
     async def _records(self, asked: Query, pipe: Pipe, picture: Picture) -> AsyncIterator[list[dict[str, Any]]]:
         api, wanted = self._api, asked.wanted
@@ -88,6 +90,9 @@ class Tables:
             yield [await api.do(partial(self._losses, asked, picture, counting.progress)), cursor(end)]
         except TooMuch as much:
             yield [{"type": "error", "error": "too-much", "text": str(much)}]
+        except (Slow, NoStore, Damage, Gone) as error:
+            code = {"error": REPLACED} if isinstance(error, Replaced) else {}
+            yield [{"type": "error", **code, "text": str(error)}]
         finally:
             self._asked -= 1
 

@@ -181,8 +181,12 @@ def test_what_has_no_bound_ends_the_answer_with_a_reason(shelf: Shelf, viewer: V
     last = viewer.records(asked("| count 1s"))[-1]
     assert (last["type"], last["error"]) == ("error", "too-much")
     assert "more than 10,000 spans" in last["text"]
-    slow = viewer.records(asked(r"/(\d|\d\d)+$/ | count"))[-1]
-    assert slow["type"] in ("cursor", "error")
+    shelf.append("web/2/app/i", b"a" * 80 + b"!\n")
+    slow = viewer.records(asked(r"src:web/2 /^(a|aa)+$/ | count"))[-1]
+    assert slow["type"] == "error"
+    assert "takes too long" in slow["text"]
+    _, _, body = viewer.ask(asked(r"src:web/2 /^(a|aa)+$/ | count"), {"Accept": "text/event-stream"})
+    assert body.decode().splitlines()[-3:-1] == ["event: error", f"data: {json.dumps(slow, separators=(',', ':'))}"]
 
 
 def test_the_same_comes_as_events_for_who_asks_for_events(shelf: Shelf, viewer: Viewer) -> None:
