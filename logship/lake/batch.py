@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -16,8 +17,23 @@ from logship.lake.regular import NEVER
 from logship.view.lines import Line
 from logship.view.select import Identity
 
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Lines that follow on each other from ``offset`` on: ``data``, and each without its newline; and their times."""
+
+    offset: int
+    data: bytes
+    texts: list[bytes]
+    ts_ms: list[int]
+    lsn: int
+    received_ms: int
+
+
 BATCH_BYTES_MAX = 4 << 20
 BATCH_ROWS_MAX = 65_536
+ROW_BYTES = 160
+"""What a row takes beside its line."""
 
 
 class Batch:
@@ -46,6 +62,11 @@ class Batch:
         """Whether it is to be written before more is added."""
         return self.size >= BATCH_BYTES_MAX or len(self.line) >= BATCH_ROWS_MAX
 
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory its columns take: of what is no text, several times its size."""
+        return sum(map(len, self.line)) + sum(map(len, self.raw.values())) + ROW_BYTES * len(self)
+
     def add(self, identity: Identity, line: Line, ts_ms: int) -> None:
         """The row of a line."""
         data, terminator = line.data, line.terminator
@@ -65,26 +86,23 @@ class Batch:
         self.line.append(content)
         self.size += len(data)
 
-    def add_texts(
-        self, identity: Identity, offset: int, texts: Sequence[bytes], ts_ms: Sequence[int], lsn: int, received_ms: int
-    ) -> None:
-        """The rows of lines that follow on each other, each ended by a newline that it has not with it any more."""
-        joined = b"\n".join(texts)
-        ends = accumulate((len(text) + 1 for text in texts), initial=offset)
-        if not joined.isascii() or b"\r\n" in joined or texts[-1].endswith(b"\r"):
-            for at, text, ts in zip(ends, texts, ts_ms, strict=False):
-                self.add(identity, Line(identity.path, at, text + b"\n", lsn, received_ms), ts)
+    def add_rows(self, identity: Identity, rows: Rows) -> None:
+        """The rows of lines that follow on each other."""
+        ends = accumulate(map(len, rows.texts), lambda at, size: at + size + 1, initial=rows.offset)
+        if not rows.data.isascii() or b"\r\n" in rows.data:
+            for at, text, ts in zip(ends, rows.texts, rows.ts_ms, strict=False):
+                self.add(identity, Line(identity.path, at, text + b"\n", rows.lsn, rows.received_ms), ts)
             return
         self._begin(identity, b"\n")
-        count = len(texts)
+        count = len(rows.texts)
         self.offset.extend(ends)
         self.offset.pop()
-        self.lsn.extend(array("q", [lsn]) * count)
-        self.received_ms.extend(array("q", [received_ms]) * count)
-        self.ts_ms.extend(ts_ms)
+        self.lsn.extend(array("q", [rows.lsn]) * count)
+        self.received_ms.extend(array("q", [rows.received_ms]) * count)
+        self.ts_ms.extend(rows.ts_ms)
         self.flags.extend(array("h", [0]) * count)
-        self.line.extend(texts)
-        self.size += len(joined) + 1
+        self.line.extend(rows.texts)
+        self.size += len(rows.data)
 
     def _begin(self, identity: Identity, terminator: bytes) -> None:
         row = len(self.line)

@@ -7,31 +7,20 @@ frame without starts in it are whole lines: they are cut in one step, no object 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 
 from logship.collect.journal import Frame
 from logship.collect.stream import StreamState
+from logship.lake.batch import Rows
 from logship.view.items import START, Mark
 from logship.view.journal_reader import Journal
 from logship.view.lines import LINE_BYTES_MAX, Chunk, Line, Splitter
-from logship.view.moment import Said, Times, own_ms
+from logship.view.moment import Said, Times, all_own_ms, own_ms
 from logship.view.window import Windows
 
 
 class Several(Line):
     """Whole lines that follow on each other, as one: ``data`` is all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Lines that follow on each other from ``offset`` on, without their newlines, and their times."""
-
-    offset: int
-    texts: list[bytes]
-    ts_ms: list[int]
-    lsn: int
-    received_ms: int
 
 
 class BulkSplitter(Splitter):
@@ -104,12 +93,13 @@ class _Times:
         received_ms = several.received_ms
         texts = several.data.split(b"\n")
         texts.pop()
+        own_times = all_own_ms(several.data, len(texts), received_ms)
+        if own_times is not None:
+            last = several.offset + len(several.data) - len(texts[-1]) - 1
+            self._note(last, own_times[-1], received_ms)
+            return Rows(several.offset, several.data, texts, own_times, several.lsn, received_ms)
         found = [own_ms(text + b"\n", received_ms) for text in texts]
         ends = accumulate((len(text) + 1 for text in texts), initial=several.offset)
-        if None not in found:
-            last = several.offset + len(several.data) - len(texts[-1]) - 1
-            self._note(last, found[-1], received_ms)
-            return Rows(several.offset, texts, found, several.lsn, received_ms)  # type: ignore[arg-type]
         times = []
         before: tuple[int, int] | None = None
         for offset, own in zip(ends, found, strict=False):
@@ -123,10 +113,9 @@ class _Times:
             times.append(self.of(Line(several.stream, offset, b"", several.lsn, received_ms), None))
         if before is not None:
             self._note(*before, received_ms)
-        return Rows(several.offset, texts, times, several.lsn, received_ms)
+        return Rows(several.offset, several.data, texts, times, several.lsn, received_ms)
 
-    def _note(self, offset: int, own: int | None, received_ms: int) -> None:
-        assert own is not None
+    def _note(self, offset: int, own: int, received_ms: int) -> None:
         if self._times is None:
             self._times = Times()
         self._times.note(Said(offset, own, received_ms))

@@ -33,11 +33,15 @@ _ARROW = {
     Type.TIME: nanoarrow.int64(),
 }
 _SCHEMA = nanoarrow.struct({**{column.name: _ARROW[column.type] for column in COLUMNS}, "regular": nanoarrow.int8()})
-_OPTIONS = (
+OPTIONS = (
     f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROWS}, PARQUET_VERSION V1, "
     "USE_TMP_FILE false)"
 )
 _NO_ROOM = ("No space left", "Disk quota exceeded")
+
+
+class TooMuch(Exception):
+    """The rows of a file do not fit into memory: it has to be made of fewer."""
 
 
 class Parquet:
@@ -50,7 +54,7 @@ class Parquet:
         )
 
     def write(self, path: Path, chunks: Sequence[Any]) -> None:
-        """Make a file of all rows, in order. Raises OSError."""
+        """Make a file of all rows, in order. Raises OSError, and TooMuch."""
         rows = nanoarrow.Array(CArrayStream.from_c_arrays(list(chunks), nanoarrow.c_schema(_SCHEMA)))
         selected = ", ".join(f'{_selected(column)} AS "{column.name}"' for column in COLUMNS)
         words = f"SELECT *, CASE WHEN regular <> 0 THEN {WORDS} END AS w FROM rows"
@@ -58,8 +62,10 @@ class Parquet:
         try:
             self._connection.register("rows", rows)
             self._connection.execute(
-                f"COPY (SELECT {selected} FROM ({timers})) TO '{_quoted(path)}' {_OPTIONS}"
+                f"COPY (SELECT {selected} FROM ({timers})) TO '{_quoted(path)}' {OPTIONS}"
             ).fetchall()
+        except duckdb.OutOfMemoryException as error:
+            raise TooMuch(str(error)) from error
         except duckdb.Error as error:
             raise _failed(error) from error
         finally:
@@ -70,7 +76,7 @@ class Parquet:
         listed = ", ".join(f"'{_quoted(part)}'" for part in parts)
         try:
             self._connection.execute(
-                f"COPY (FROM read_parquet([{listed}], hive_partitioning = false)) TO '{_quoted(path)}' {_OPTIONS}"
+                f"COPY (FROM read_parquet([{listed}], hive_partitioning = false)) TO '{_quoted(path)}' {OPTIONS}"
             ).fetchall()
         except duckdb.Error as error:
             raise _failed(error) from error

@@ -30,19 +30,28 @@ class Piece:
     frames: dict[str, list[Frame]] = field(default_factory=dict)
 
     @property
+    def is_one_frame(self) -> bool:
+        """Whether it cannot be smaller."""
+        return sum(map(len, self.frames.values())) <= 1
+
+    @property
     def day_text(self) -> str:
         """The day as in 2026-11-30."""
         return datetime.fromtimestamp((self.day or 0) * DAY_MS / 1000, UTC).date().isoformat()
 
 
-def piece(start: int, frames: Iterable[Frame]) -> Piece:
-    """The first piece of what begins at ``start``, where ``frames`` are those from there on."""
+def piece(start: int, frames: Iterable[Frame], raw_bytes_max: int | None = None) -> Piece:
+    """The first piece of what begins at ``start``, where ``frames`` are those from there on.
+
+    ``raw_bytes_max`` bounds it more than usual; a piece has one frame at least.
+    """
+    most = RAW_BYTES_MAX if raw_bytes_max is None else min(RAW_BYTES_MAX, raw_bytes_max)
     found = Piece(start, start)
     count = 0
     for frame in frames:
         if frame.kind in (Kind.CREATE, Kind.APPEND, Kind.CLOSE):
             day = frame.entry.time_ms // DAY_MS
-            full = found.raw_bytes + frame.entry.length > RAW_BYTES_MAX or count >= FRAMES_MAX
+            full = found.raw_bytes + frame.entry.length > most or count >= FRAMES_MAX
             if count and (full or day != found.day):
                 return found
             found.day = day

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from logship.collect.stream import StreamState
-from logship.lake.batch import Batch
-from logship.lake.bulk import Rows, TimedLines
+from logship.errors import Fault
+from logship.lake.batch import Batch, Rows
+from logship.lake.bulk import TimedLines
 from logship.lake.folder import Folder, sync
 from logship.lake.manifest import Damaged, File, Manifest
-from logship.lake.parquet import Parquet
-from logship.lake.plan import Piece, piece
+from logship.lake.parquet import Parquet, TooMuch
+from logship.lake.plan import RAW_BYTES_MAX, Piece, piece
 from logship.lake.proof import Expected, Proof
 from logship.view.items import DAMAGE, Mark
 from logship.view.journal_reader import Damage, Journal, Picture
 
+HELD_MAX = 144 << 20
+"""Bytes of rows in memory; a piece that takes more is tried again with fewer frames."""
 RETENTION = "retention deleted it from the journal before it was sealed"
 
 
@@ -61,6 +64,7 @@ class Sealer:
         self._lines = TimedLines(journal)
         self._parquet = Parquet()
         self._proof = Proof(journal, self._parquet)
+        self._raw_bytes_max = RAW_BYTES_MAX
         self.manifest = folder.load()
 
     def publish(self, manifest: Manifest) -> None:
@@ -87,7 +91,14 @@ class Sealer:
         if found.end == start:
             self.publish(self.manifest.skipped(held[1], fault))
             return True
-        return self._seal(found, picture)
+        try:
+            return self._seal(found, picture)
+        except TooMuch as error:
+            if found.is_one_frame:
+                hint = "give the process more memory; the journal keeps it meanwhile"
+                raise Fault("seal", f"the frame at LSN {found.start}", str(error), hint) from None
+            self._raw_bytes_max = max(1, found.raw_bytes // 4)
+            return True
 
     def _piece(self, segment_lsn: int, start: int, end: int) -> tuple[Piece, str]:
         """The next piece, up to a place where no frame can be made out; and what is the matter there."""
@@ -100,7 +111,7 @@ class Sealer:
             except Damage as damage:
                 fault = str(damage)
 
-        return piece(start, frames()), fault
+        return piece(start, frames(), self._raw_bytes_max), fault
 
     def _seal(self, found: Piece, picture: Picture) -> File | bool:
         if self._folder.free_bytes() - found.raw_bytes < self._free_min:
@@ -113,8 +124,12 @@ class Sealer:
         expected: list[Expected] = []
         made = _Made()
         chunks: list[Any] = []
+        held = 0
         for batch in self._batches(found, picture, streams, expected):
             made.add(batch)
+            held += batch.held
+            if held > HELD_MAX and not found.is_one_frame:
+                raise TooMuch(f"{held:,} bytes")
             chunks.append(self._parquet.chunk(batch))
         damaged = tuple(place for one in expected for place in one.damaged)
         if not made.rows:
@@ -127,6 +142,9 @@ class Sealer:
             self._folder.discard(fresh)
             raise
         self.publish(self.manifest.sealed(found.end, file, damaged))
+        # What comes next is taken for like what was: as many bytes of it as fit. Of little nothing can be told.
+        fit = made.raw_bytes * HELD_MAX * 3 // (held * 4)
+        self._raw_bytes_max = min(RAW_BYTES_MAX, max(1, fit)) if held > HELD_MAX // 8 else RAW_BYTES_MAX
         return file
 
     def _file(self, found: Piece, made: _Made, fresh: Path, chunks: list[Any], expected: list[Expected]) -> File:
@@ -157,7 +175,7 @@ class Sealer:
                         one.damaged.append(Damaged(item.stream, item.offset, item.bytes or 0, item.lsn, item.text))
                     continue
                 if isinstance(item, Rows):
-                    batch.add_texts(identity, item.offset, item.texts, item.ts_ms, item.lsn, item.received_ms)
+                    batch.add_rows(identity, item)
                     one.rows += len(item.texts)
                 else:
                     ts_ms, line = item

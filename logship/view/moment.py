@@ -30,8 +30,10 @@ _MONTHS = {
     )
 }
 _HAPROXY = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d{4}))?\]")
-_USUAL = re.compile(rb"[0-9a-f.:]{1,80} \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)\.(\d{3})\]")
+_BEGINNING = rb"[0-9a-f.:]{1,80} \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)\.(\d{3})\]"
+_USUAL = re.compile(_BEGINNING)
 """How nearly all lines of HAProxy begin: its client, its time. Found so, the rest need not be tried."""
+_ALL_USUAL = re.compile(rb"^" + _BEGINNING, re.MULTILINE)
 _STAMP = re.compile(
     rb"[ \t]*(?:<\d{1,3}>1? ?)?\[?(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
     rb" ?([Zz]|[+-]\d\d:?\d\d)?(?!\d)"
@@ -49,6 +51,18 @@ def own_ms(text: bytes, received_ms: int) -> int | None:
     if found is None or abs(found - received_ms) > DAY_MS:
         return None
     return min(found, received_ms)
+
+
+def all_own_ms(data: bytes, count: int, received_ms: int) -> list[int] | None:
+    """What ``own_ms`` finds of ``count`` whole lines; None where not all of them begin as HAProxy's usually do."""
+    stamps = _ALL_USUAL.findall(data)
+    if len(stamps) != count:
+        return None
+    seconds = {stamp: _second_ms(stamp) for stamp in {stamp for stamp, _ in stamps}}
+    known = {stamp: second for stamp, second in seconds.items() if second is not None}
+    if len(known) < len(seconds) or any(abs(second - received_ms) > DAY_MS - 1000 for second in known.values()):
+        return None
+    return [min(known[stamp] + int(fraction), received_ms) for stamp, fraction in stamps]
 
 
 def said_ms(text: bytes, near_ms: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +14,12 @@ import pytest
 from logship.collect.folder import JOURNAL, segment_name
 from logship.errors import Fault
 from logship.lake import folder as folder_module
-from logship.lake import plan, proof, seal
+from logship.lake import parquet, plan, proof, seal
 from logship.lake.batch import Batch
 from logship.lake.folder import LAKE, Folder
 from logship.lake.keep import GRACE_MS, Policy
 from logship.lake.manifest import Manifest
-from logship.lake.parquet import Parquet
+from logship.lake.parquet import Parquet, TooMuch
 from logship.lake.seal import RETENTION
 from logship.view.journal_reader import Journal
 from logship.view.moment import DAY_MS
@@ -85,6 +86,44 @@ def test_a_large_segment_gives_several_files_and_so_does_midnight(
     assert [file.rows for file in manifest.files] == [2, 2, 2, 1]
     assert [file.name.partition("/")[0] for file in manifest.files] == ["day=2026-11-23"] * 3 + ["day=2026-11-24"]
     assert of_lake(shelf.folder) == of_viewer(shelf.folder, 1 << 62)
+
+
+def test_rows_that_would_take_too_much_memory_are_made_in_smaller_files(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty lines take a hundred times their size, and what is no text three times."""
+    monkeypatch.setattr(seal, "HELD_MAX", 40 * 160)
+    for number in range(8):
+        shelf.append("a/1/x/i", b"\n" * 30 if number % 2 else b"%d\n" % number)
+    shelf.rotate()
+    manifest = seal_once(shelf.folder).manifest
+    assert [file.rows for file in manifest.files] != [124]
+    assert sum(file.rows for file in manifest.files) == 124
+    assert of_lake(shelf.folder) == of_viewer(shelf.folder, 1 << 62)
+
+
+def test_what_duckdb_has_no_memory_for_is_tried_again_with_fewer_lines(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "MEMORY", "16MB")
+    data = random.randbytes(700_000).replace(b"\n", b" ") + b"\n"
+    for _ in range(12):
+        shelf.append("a/1/x/i", data)
+    shelf.rotate()
+    manifest = seal_once(shelf.folder).manifest
+    assert len(manifest.files) > 1
+    assert b"".join(found for _, _, found in rebuilt(shelf.folder)) == data * 12
+
+
+def test_a_frame_that_does_not_fit_into_memory_at_all_is_told(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_segment(shelf, "one", lines=1)
+
+    def too_much(*_: Any) -> None:
+        raise TooMuch("no memory")
+
+    monkeypatch.setattr(Parquet, "write", too_much)
+    with pytest.raises(Fault, match=r"the frame at LSN \d+: no memory"):
+        seal_once(shelf.folder)
 
 
 def test_what_retention_took_before_it_was_sealed_is_remembered(shelf: Shelf) -> None:
