@@ -43,7 +43,7 @@ VALUES = {
     "t_queue": "t[2]::BIGINT",
     "t_connect": "t[3]::BIGINT",
     "t_response": "t[4]::BIGINT",
-    "t_active": "replace(t[5], '+', '')::BIGINT",
+    "t_active": "t[5]::BIGINT",
     "t_total": "substr(w[19], 4)::BIGINT",
     "bytes": "w[7]::BIGINT",
     "state": "w[10]",
