@@ -40,6 +40,8 @@ IDLE_SECONDS = 1.0
 LOOK_SHARE = 10
 """Looking for files takes one part in so many of a processor at most: ten thousand are looked at every 1 to 2 s."""
 LIST_AGAIN_SECONDS = 1.0
+ROOM_SECONDS = 0.5
+"""How often room is made for files that wait: many at a time, since all that were opened are asked about at once."""
 QUIET_SECONDS = 10.0
 """A file is not let go of before it was quiet for so long, where there is room."""
 QUIET_MAX = 100
@@ -74,7 +76,7 @@ class Files:
         self._globs: Globs | None = None
         self._left = False  # patterns were taken away, and nobody looked since
         self.follow(patterns)
-        self._look_at = 0.0
+        self._look_at = self._room_at = 0.0
         self._list_at = 0.0
         self._missing = Missing(0.0 if once else MISSED_SECONDS)
         self._gone: set[Evidence] = set()  # of files that were found gone
@@ -117,13 +119,13 @@ class Files:
         for lane in self._families.lanes.values():
             source_of(lane).now = now
         if now < self._look_at:
-            if self._asking:
-                self._rest(now)
-                self._open_asking({})
+            self._make_room(now)
             return
         begun = time.thread_time()
         self._clear()
-        self._rest(now)
+        if not self._asking:
+            self._rest(now)
+        self._make_room(now)
         self._scan()
         self._missing.look(now)
         took = time.thread_time() - begun
@@ -207,7 +209,16 @@ class Files:
         """Open those that ask for it, as far as there is room."""
         asking, self._asking = {**self._asking, **more}, {}
         for key, place in asking.items():
-            self._open(key, place)
+            if self._is_full:
+                self._asking[key] = place
+            else:
+                self._open(key, place)
+        if self._asking:
+            self._sources.once(f"{self._files_max} files are open; others wait until one of them is stored and quiet")
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._families.lanes) + len(self._families.found) >= self._files_max
 
     def _named(self, seen: Mapping[Key, Place]) -> None:
         """Where the files are now."""
@@ -240,10 +251,6 @@ class Files:
         return not rest.is_as_it_was(facts.st_size, facts.st_mtime_ns, place)
 
     def _open(self, key: Key, place: Place) -> None:
-        if len(self._families.lanes) + len(self._families.found) >= self._files_max:
-            self._asking[key] = place
-            self._sources.once(f"{self._files_max} files are open; others wait until one of them is stored and quiet")
-            return
         file = self._opener.open(key, place.path)
         if file is None:
             return
@@ -261,6 +268,13 @@ class Files:
         for lane in [*self._sources.lanes.values()]:
             if isinstance(lane.source, VanishedFile) and lane.sender.finished:
                 self._drop(lane)
+
+    def _make_room(self, now: float) -> None:
+        """For files that wait, if it is time to."""
+        if self._asking and now >= self._room_at:
+            self._room_at = now + ROOM_SECONDS
+            self._rest(now)
+            self._open_asking({})
 
     def _rest(self, now: float) -> None:
         """Let go of files that are quiet, all of which is stored, where there are many, or others wait."""

@@ -68,13 +68,13 @@ class Log:
         self._moved["bytes"] += size
         self._moved["sent_bytes"] += sent
 
-    def summary(self, now: float, behind_bytes: int) -> None:
+    def summary(self, now: float, behind_bytes: Callable[[], int]) -> None:
         """Once a minute, what was moved in it, if it was much."""
         if now < self._summary_at:
             return
         self._summary_at = now + SUMMARY_SECONDS
         if self._moved["bytes"] >= SUMMARY_BYTES_MIN or self._failures:
-            self.say("INFO", "shipped", **self._moved, behind_bytes=behind_bytes, failures=self._failures)
+            self.say("INFO", "shipped", **self._moved, behind_bytes=behind_bytes(), failures=self._failures)
             self._moved = dict.fromkeys(self._moved, 0)
 
     def snapshot(

@@ -101,7 +101,7 @@ class Ship:
                 self._perform(lane, commands)
             self._grant(now)
             self._sources.note_acked(now)
-            self._log.summary(now, self._sources.behind_bytes)
+            self._log.summary(now, lambda: self._sources.behind_bytes)
             if not self._plan.once:
                 server = {"server": "plain"} if self._talk.plain else {}
                 self._log.snapshot(now, partial(self._sources.snapshot, now), self._plan.budgets, **server)
@@ -282,7 +282,7 @@ class Ship:
             self._files.listing = True
             request = self._talk.list_files(self._files.host, self._files.service)
             self._couriers.put(Job(KEY, request, None, self._pace.timeout_seconds(0)))
-        while True:
+        while self._schedule.free(self._in_flight, now):  # asked first: to look at ten thousand lanes takes a while
             wanting = [lane for lane in self._may_send() if lane.sender.want and not lane.listed_in(self._listing)]
             lane = self._schedule.pick(wanting, self._in_flight, now)
             if lane is None:

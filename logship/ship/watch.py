@@ -15,7 +15,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 _MODIFY, _CREATE = 0x2, 0x100
 _EVENTS_BYTES = 64 * 1024
@@ -66,4 +65,4 @@ class Watch:
 
 def of_descriptor(descriptor: int) -> str:
     """The path of an open file, whatever its name is by now."""
-    return str(Path("/proc/self/fd") / str(descriptor))
+    return f"/proc/self/fd/{descriptor}"

@@ -35,7 +35,7 @@ class Quiet:
     def moved(self, size: int, sent: int) -> None:
         """ship moved something."""
 
-    def summary(self, now: float, behind_bytes: int) -> None:
+    def summary(self, now: float, behind_bytes: Callable[[], int]) -> None:
         """ship's minute is over."""
 
     def snapshot(self, *_: object) -> None:

@@ -43,11 +43,11 @@ def test_little_traffic_is_not_worth_a_line() -> None:
     log = Log(out)
     for minute in range(100):
         log.moved(500, 300)
-        log.summary(minute * SUMMARY_SECONDS, 0)
+        log.summary(minute * SUMMARY_SECONDS, lambda: 0)
     assert events(out) == []
     log.moved(SUMMARY_BYTES_MIN, 300)
     for second in range(59):
-        log.summary(100 * SUMMARY_SECONDS + second, 7)
+        log.summary(100 * SUMMARY_SECONDS + second, lambda: 7)
     assert events(out) == ["shipped"]
 
 
