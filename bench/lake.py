@@ -75,7 +75,7 @@ def make_store(folder: Path, mib: int) -> None:
     total = number = 0
     while total < mib * MIB:
         for stream in STREAMS:
-            lines, size, wanted = [], 0, MIB if "/haproxy/" in stream else MIB // 10
+            lines, size, wanted = [], 0, MIB if "/haproxy/" in stream else MIB // 40
             while size < wanted:
                 number += 1
                 now_ms += number % 20 == 0

@@ -143,11 +143,12 @@ def load(store: Path) -> Manifest | None:
 
 
 def sync(path: Path) -> tuple[int, str]:
-    """Make a file durable; its size and its xxh3_128. Raises OSError."""
+    """Make a file durable, and as private as the journal; its size and its xxh3_128. Raises OSError."""
     digest = xxhash.xxh3_128()
     size = 0
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        os.fchmod(descriptor, FILE_MODE)
         os.fsync(descriptor)
         while piece := os.read(descriptor, _PIECE_BYTES):
             digest.update(piece)

@@ -51,6 +51,8 @@ def test_a_segment_is_sealed_when_the_next_one_is_begun_and_once(shelf: Shelf) -
     first = seal_once(shelf.folder)
     assert texts(shelf.folder) == ["one 0", "one 1", "one 2"]
     end = Journal(shelf.folder).segments()[1]
+    (file,) = first.manifest.files
+    assert (shelf.folder / LAKE / file.name).stat().st_mode & 0o777 == 0o640
     assert names(shelf.folder) == [f"day=2026-11-23/{0:020}-{end:020}.parquet"]
     assert seal_once(shelf.folder).manifest == first.manifest
     shelf.rotate()
