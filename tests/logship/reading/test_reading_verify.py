@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import pty
 import random
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from tests.logship.ship.spools import INCARNATION, Shipper, Spool, until
 from tests.logship.view.shelf import Shelf
 from tests.logship.view.test_view_damage import flip
 from tests.logship.view.test_view_digest import note_audit, sha256
-from tests.logship.view.viewing import Viewer
+from tests.logship.view.viewing import TREE, Viewer, environment
 
 STREAM = f"webapp/1/app/{INCARNATION}"
 ORIGIN = Origin("webapp", "1", "app", INCARNATION)
@@ -272,3 +275,19 @@ def test_what_really_came_through_a_killed_shipper_is_identical_over_a_gap(tmp_p
         viewer.stop()
         collector.kill()
         spool.end()
+
+
+def test_on_a_terminal_it_says_how_far_it_is_and_clears_that(shelf: Shelf, viewer: Viewer) -> None:
+    store(shelf, b"x" * 100_000)
+    ours, theirs = pty.openpty()
+    try:
+        words = [sys.executable, "-m", "logship", "verify", "--url", viewer.url]
+        found = subprocess.run(words, cwd=TREE, env=environment(), stdout=subprocess.PIPE, stderr=theirs, check=False)
+        said = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert found.returncode == 0
+    assert b"100,000" in found.stdout
+    assert said.startswith("\rverifying: 97.7 KiB of 97.7 KiB (100%)")
+    assert said.endswith("\r\x1b[K")
