@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Mapping
 
-from logship import config
+from logship import config, memory
 from logship.collect import findings
 from logship.collect.commit import Bounds
 from logship.collect.fsck import opened
@@ -70,6 +70,7 @@ def _collect(options: argparse.Namespace, environment: Mapping[str, str]) -> int
         ),
         allow_origin=settings.allow_origin,
     )
+    memory.keep()
     return run(plan)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from logship import config
+from logship import config, memory
 from logship.commands import Command
 from logship.errors import USAGE, Fault
 from logship.ship import bounds
@@ -90,6 +90,7 @@ def _ship(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         given if settings.config else None,
         Path(settings.state) if settings.state else None,
     )
+    memory.keep()
     return Ship(plan).run()
 
 

@@ -46,7 +46,7 @@ UNIT = Stage(
 """On as many cores as there are, up to four."""
 E2E = Stage("e2e", ("pytest", "-n", "2", "--dist", "loadfile", "-m", "engine and not long"), 2700, {})
 """Two at a time, whatever the machine: containers that start and stop are waited for more than they compute."""
-LONG = Stage("long", ("pytest", "-n", "2", "--dist", "loadfile", "-m", "long or engine"), 3300, {"LONG": "1"})
+LONG = Stage("long", ("pytest", "-v", "-n", "2", "--dist", "loadfile", "-m", "long or engine"), 3300, {"LONG": "1"})
 
 STAGES: Mapping[str, tuple[Stage, ...]] = {
     "tools": (),
