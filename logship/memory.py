@@ -2,7 +2,8 @@
 
 glibc takes a large piece from the kernel and gives it back when it is freed, page by page: a chunk of 4 MiB is 1,024
 page faults, each time. With thresholds of its own (mallopt(3)) it keeps what it had, at most KEPT_BYTES_MAX beyond what
-is in use, and once for all threads: else each would keep its own. Other C libraries have no such knobs, or take no notice; then it is as before.
+is in use, and once for all threads: else each would keep its own. Other C libraries have no such knobs, or take no
+notice; then it is as before.
 """
 
 from __future__ import annotations
@@ -21,5 +22,5 @@ def keep() -> bool:
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         knobs = ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, PIECE_BYTES_MAX), (_TRIM_THRESHOLD, KEPT_BYTES_MAX))
-        return all([mallopt(knob, value) for knob, value in knobs])
+        return all(mallopt(knob, value) for knob, value in knobs)
     return False
