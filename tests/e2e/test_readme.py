@@ -28,6 +28,8 @@ EXPECTED = {
     ".venv/bin/supervise ctl tail webapp:webapp -n 5": r'"path": "/"',
     ".venv/bin/logship logs -n 20": r"(?m)^.* (ha|webapp|collector)/\d+:\w+ \| ",
     ".venv/bin/logship logs ha:haproxy -n 5": r"ha/1:haproxy \| ",
+    ".venv/bin/logship query 'kind:haproxy | p50,p99 t_active by server'": r"(?m)^SERVER +COUNT +P50 +P99$",
+    ".venv/bin/logship stats haproxy": r"(?m)^SERVER +REQUESTS .*REDISPATCHED$",
     ".venv/bin/logship sources": r"(?m)^webapp/5:serf ",
     ".venv/bin/logship losses": r"^no loss is recorded\n$",
     ".venv/bin/supervise lb status": r"alive +up +L7OK",
