@@ -104,7 +104,7 @@ _ALWAYS = (
     Deliverable(4, "generations.json", "json", "every configuration the balancer made, with its cause"),
     Deliverable(5, "docker-inspect-{container}.json", "inspect", "`docker inspect`", "end"),
     Deliverable(5, "lb-history.txt", "text", "`supervise lb history`"),
-    Deliverable(6, "kill/stats-at-once.png", "png", "statistics page while the killed node is still listed"),
+    Deliverable(6, "kill/stats-at-once.png", "png", "statistics page soon after the kill"),
     Deliverable(6, "programs.txt", "text", "every program of every container at the end"),
 )
 _EACH_STEP = (
