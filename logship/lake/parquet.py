@@ -1,4 +1,4 @@
-"""Edge: Parquet files, written and read by DuckDB; the only importer of it and of nanoarrow, which hands rows over.
+"""Edge: Parquet files, written and read whole by DuckDB; nanoarrow, which hands rows over, is imported here alone.
 
 One thread and a bound of memory: sealing may lag, it must not be felt. Files are for any engine: Parquet version 1
 (version 2 breaks some), row groups of ROWS rows, zstd 1. Left to others: names, syncing, renaming (``folder``).

@@ -1,7 +1,7 @@
 """Edge: lines out of the lake, for readers: which files there are now, and the rows of one.
 
 DuckDB is asked for when the first row is: whose store has no lake needs none. Left to others: what a reader wants of
-the lines (``view.older``), writing files (``parquet``).
+the lines (``view.older``), writing files, and reading them whole (``parquet``).
 """
 
 from __future__ import annotations

@@ -101,35 +101,47 @@ class Counting:
             test = True if where is None else where.test(identity)
             self._of[stream.path] = _Of(stream, identity, test, wanted.hides_snapshots(identity))
         self._step_ends = 0.0
+        self._floor = end  # below it lines are in the lake, if anywhere
+        self._given = (-1, -1)  # LSN and offset of the line of a stream that was looked at last
 
     def steps(self) -> Iterator[None]:
         """Reads; a value after each step. Raises Slow, TooMuch."""
         self._step_ends = self._clock() + STEP_SECONDS
-        floor = self._journal.segments()[0]
         for block, first_lsn in self._blocks():
             self.progress.share = (self._end - block.end) / max(1, self._end - first_lsn)
-            for of in self._of.values():
-                try:
-                    found = self._windows.lines(block, of.stream, self._end, with_open=self._with_open)
-                    if found is not None:
-                        yield from self._read(of, *found)
-                except Gone:
-                    break  # what retention takes while it is read was the oldest there is
-                except Damage:
-                    self.progress.damaged += 1
-                    break
+            yield from self._block(block)
             self.progress.back_to_ms = block.oldest_ms
             if self._is_over():
                 yield None
-        yield from self._sealed(min(floor, self._end))
+            if self._floor == block.lsn:
+                break
+        yield from self._sealed([of.stream for of in self._of.values()], 0, min(self._floor, self._end))
         self.progress.share = 1.0
         yield None
 
-    def _sealed(self, end: int) -> Iterator[None]:
-        """What retention took from the journal, out of the lake."""
-        streams = [of.stream for of in self._of.values()]
+    def _block(self, block: Block) -> Iterator[None]:
+        """A block of the journal; what retention takes of it meanwhile is read on in the lake, as all before it."""
+        gone = False
+        for of in self._of.values():
+            self._given = (-1, -1)
+            try:
+                found = None if gone else self._windows.lines(block, of.stream, self._end, with_open=self._with_open)
+                if found is not None:
+                    yield from self._read(of, *found)
+            except Gone:
+                gone, self._floor = True, block.lsn
+            except Damage:
+                self.progress.damaged += 1
+                return
+            if gone:
+                yield from self._sealed([of.stream], block.lsn, min(block.end, self._end), self._given)
+
+    def _sealed(
+        self, streams: list[StreamState], start: int, end: int, given: tuple[int, int] = (-1, -1)
+    ) -> Iterator[None]:
+        """What retention took from the journal, out of the lake; without lines up to ``given``: LSN and offset."""
         first_lsn = self._older.first_lsn(0, end)
-        for file, rows in self._older.lines(streams, self._wanted, end):
+        for file, rows in self._older.lines(streams, self._wanted, start, end):
             if isinstance(file, Mark):
                 self.progress.damaged += 1
                 self.progress.damaged_bytes += file.bytes or 0
@@ -137,7 +149,7 @@ class Counting:
             self.progress.share = (self._end - file.end_lsn) / max(1, self._end - first_lsn)
             told = _Told()
             try:
-                for line in told.noted(rows):
+                for line in told.noted(row for row in rows if (row[0].lsn, row[0].offset) > given):
                     yield from self._read(self._of[line.stream], told, iter((line,)))
             except Unreadable:
                 self.progress.damaged += 1
@@ -156,6 +168,7 @@ class Counting:
                     progress.damaged += 1
                     progress.damaged_bytes += item.bytes or 0
                 continue
+            self._given = item.lsn, item.offset
             progress.lines += 1
             progress.bytes += len(item.data)
             if progress.lines % LINES_A_LOOK == 0 and self._is_over():
@@ -185,16 +198,20 @@ class Counting:
         """Blocks that may hold wanted lines, newest first, each with the LSN at which all that is looked at begins."""
         since_ms = self._wanted.since_ms
         segments = [lsn for lsn in self._journal.segments() if lsn < self._end]
+        self._floor = segments[0] if segments else self._end
         first = 0
         for number, following in enumerate(segments[1:]):
             began_ms = self._journal.began_ms(following)
             if (since_ms is not None and began_ms is not None and began_ms < since_ms) or following <= self._oldest():
                 first = number + 1
+        following = self._end
         for segment_lsn in reversed(segments[first:]):
             try:
                 blocks = self._journal.blocks(segment_lsn, self._end).blocks(self._of, 0, self._end)
             except Gone:
+                self._floor = following
                 return
+            following = segment_lsn
             for block in reversed(blocks):
                 if not out_of_range(block, self._wanted):
                     yield block, segments[first]

@@ -80,14 +80,18 @@ class Older:
         found = [each for each in reversed(self._files(0, end)) if isinstance(each, Mark) and not each.stream]
         return [mark for mark in found if wanted.time(mark.time_ms)]
 
-    def lines(self, streams: list[StreamState], wanted: Wanted, end: int) -> Iterator[tuple[File | Mark, _Rows]]:
-        """Files, newest first, and their lines that complete below ``end``, each with its time. Reading them may raise
-        Unreadable; what cannot be read at all is a mark."""
-        for file in self._files(0, end):
+    def lines(
+        self, streams: list[StreamState], wanted: Wanted, start: int, end: int
+    ) -> Iterator[tuple[File | Mark, _Rows]]:
+        """Files, newest first, and their lines that complete between two LSNs, each with its time.
+
+        Reading them may raise Unreadable; what cannot be read at all is a mark.
+        """
+        for file in self._files(start, end):
             if isinstance(file, Mark):
                 yield file, iter(())
             elif _may_hold(file, streams, wanted):
-                yield file, self._rows(file, streams, 0, end)
+                yield file, self._rows(file, streams, start, end)
 
     def _files(self, start: int, end: int) -> list[File | Mark]:
         """Newest first, with marks of what is missing between them."""

@@ -140,6 +140,26 @@ def test_what_retention_takes_while_it_is_read_is_read_on_out_of_the_lake(shelf:
     assert len(told(last)) == 4
 
 
+def test_what_retention_takes_while_it_is_counted_is_counted_out_of_the_lake(shelf: Shelf) -> None:
+    """All segments but the newest go while the second block is read."""
+    for number in range(4, 8):
+        shelf.append("web/1/app/i", b"line %d\n" % number)
+        shelf.append("web/2/app/i", b"line %d\n" % number)
+        shelf.rotate()
+    seal(shelf.folder)
+    history = History(Journal(shelf.folder))
+    really, calls = history.windows.lines, iter(range(100))
+
+    def lines(*given: Any, **how: Any) -> Any:
+        if next(calls) == 2:
+            history.journal._frames.clear()  # as if they had been read long ago
+            shelf.drop_oldest(len(history.journal.segments()) - 1)
+        return really(*given, **how)
+
+    history.windows.lines = lines  # type: ignore[method-assign]
+    assert counted(history)["lines"] == 4 + 8
+
+
 def test_what_the_lake_has_not_is_told_where_it_would_have_been(shelf: Shelf) -> None:
     manifest = shelf.folder / LAKE / MANIFEST
     said = json.loads(manifest.read_text())
