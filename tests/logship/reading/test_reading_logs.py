@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import subprocess
 import sys
@@ -18,7 +16,7 @@ import pytest
 from logship.values import Loss
 from supervise.init import events
 from tests.logship.view.shelf import Shelf
-from tests.logship.view.viewing import PATIENCE_SECONDS, TREE, Viewer, environment, eventually
+from tests.logship.view.viewing import PATIENCE_SECONDS, TREE, Viewer, environment, eventually, on_terminal
 
 HOSTILE = b"\x1b]0;owned\x07\x1b[2J red \xe2\x80\xaeevil \xff\n"
 
@@ -135,31 +133,14 @@ def test_marks_go_to_standard_error_when_standard_output_is_a_pipe(shelf: Shelf,
     assert b"-- 99 bytes are lost: over budget --" in found.stderr
 
 
-def on_terminal(viewer: Viewer, *arguments: str, **more: str) -> str:
-    """What the command writes to a terminal."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "logship", "logs", "--url", viewer.url, *arguments]
-    process = subprocess.Popen(command, cwd=TREE, env={**environment(), **more}, stdout=theirs)
-    os.close(theirs)
-    found = b""
-    try:
-        while data := os.read(ours, 65536):
-            found += data
-    except OSError:
-        pass  # how a terminal says that the other side has gone
-    os.close(ours)
-    assert process.wait(PATIENCE_SECONDS) == 0
-    return found.decode()
-
-
 @pytest.mark.case(55, 109)
 def test_a_line_cannot_command_the_terminal_and_colour_is_for_terminals(shelf: Shelf, viewer: Viewer) -> None:
     shelf.append("web/1/app/i", HOSTILE)
 
-    plain = on_terminal(viewer, NO_COLOR="1")
+    plain = on_terminal(viewer, "logs", NO_COLOR="1")
     assert "\x1b" not in plain
     assert r"web/1:app |  red \u202eevil \xff" in plain
-    coloured = on_terminal(viewer)
+    coloured = on_terminal(viewer, "logs")
     assert "\x1b[2m" in coloured
     assert "\x1b]0;" not in coloured
 
@@ -251,7 +232,7 @@ def test_an_event_comes_whole_and_its_lines_stand_below_each_other_on_a_terminal
     found = logs(viewer, "--events", "-n", "1", "-g", "odd", "-o", "raw")
     assert (found.returncode, found.stdout) == (0, trace)
     assert logs(viewer, "--events", "-n", "2", "-o", "raw").stdout == trace + b"2026-11-23 20:00:00 fine\n"
-    shown = on_terminal(viewer, "--events", "-g", "odd", "--no-color").splitlines()
+    shown = on_terminal(viewer, "logs", "--events", "-g", "odd", "--no-color").splitlines()
     texts = trace.decode().splitlines()
     assert [line.split(" | ")[1] for line in shown] == texts
     assert "web/1:app" in shown[0]

@@ -21,7 +21,7 @@ from logship.view.language import Piped, parse_piped
 from supervise.init import events
 from tests.logship.reading.test_reading_logs import logs
 from tests.logship.view.shelf import Shelf
-from tests.logship.view.viewing import PATIENCE_SECONDS, TREE, Viewer, environment
+from tests.logship.view.viewing import PATIENCE_SECONDS, TREE, Viewer, environment, on_terminal
 
 LINE = (
     "10.0.0.{0}:1 [23/Nov/2026:20:0{1}:30.000] http app/s{0} 0/0/0/{2}/{2} {3} 295 - - ---- 1/1/0/0/0 0/0 "
@@ -138,33 +138,15 @@ def test_what_cannot_be_answered_is_said_in_a_sentence(
     assert "Traceback" not in found.stderr.decode()
 
 
-def on_terminal(viewer: Viewer, *arguments: str, **more: str) -> str:
-    """What a terminal shows that is standard output and standard error."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "logship", "query", "--url", viewer.url, *arguments]
-    utf8 = {**environment(), "PYTHONIOENCODING": "utf-8", **more}
-    process = subprocess.Popen(command, cwd=TREE, env=utf8, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    found = b""
-    try:
-        while data := os.read(ours, 65536):
-            found += data
-    except OSError:
-        pass  # how a terminal says that the other side has gone
-    os.close(ours)
-    assert process.wait(PATIENCE_SECONDS) == 0
-    return found.decode()
-
-
 def test_a_terminal_shows_bars_and_how_far_it_is(shelf: Shelf, viewer: Viewer) -> None:
     requests(shelf)
-    shown = on_terminal(viewer, "| count by status", NO_COLOR="1")
+    shown = on_terminal(viewer, "query", "| count by status", NO_COLOR="1")
     assert "\x1b" not in shown
     assert re.search(r"\rsearched back to Nov 23 20:0\d:00, 100%, 20 lines, 20 match\r +\r", shown)
     lines = [line for line in shown.replace("\r", "\n").splitlines() if "█" in line]
     assert [line.split()[:2] for line in lines] == [["200", "15"], ["503", "5"]]
     assert [line.count("█") for line in lines] == [30, 10]
-    assert "\x1b[36m" in on_terminal(viewer, "| count by status")
+    assert "\x1b[36m" in on_terminal(viewer, "query", "| count by status")
 
 
 def test_interrupted_it_says_how_far_it_was(shelf: Shelf, viewer: Viewer) -> None:

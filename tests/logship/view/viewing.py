@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -112,6 +113,24 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < end, what
         time.sleep(0.05)
+
+
+def on_terminal(viewer: Viewer, command: str, *arguments: str, **more: str) -> str:
+    """What a ``logship`` command shows on a terminal that is its standard output and standard error."""
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "logship", command, "--url", viewer.url, *arguments]
+    utf8 = {**environment(), "PYTHONIOENCODING": "utf-8", **more}
+    process = subprocess.Popen(words, cwd=TREE, env=utf8, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    found = b""
+    try:
+        while data := os.read(ours, 65536):
+            found += data
+    except OSError:
+        pass  # how a terminal says that the other side has gone
+    os.close(ours)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    return found.decode()
 
 
 def environment() -> dict[str, str]:
