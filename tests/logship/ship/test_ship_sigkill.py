@@ -65,11 +65,11 @@ def writing(folder: Path, seconds: float, seed: int) -> Writing:
 
 
 def kill_until_written(written: Writing, collector: Collector, options: list[str], chance: random.Random) -> Tally:
-    """Ship and collect live for a while each, until the program has ended."""
+    """Ship and collect live for a while each, until the program has ended; the first ones for as short as any may."""
     tally = Tally()
     shipper = Shipper(collector.url, options=options)
     now = time.monotonic()
-    ship_at, collect_at = now + chance.uniform(*SHIP_SECONDS), now + chance.uniform(*COLLECT_SECONDS)
+    ship_at, collect_at = now + SHIP_SECONDS[0], now + COLLECT_SECONDS[0]  # so both are killed in a short run, too
     while written.process.poll() is None:
         time.sleep(max(0.0, min(ship_at, collect_at, time.monotonic() + 0.5) - time.monotonic()))
         now = time.monotonic()
