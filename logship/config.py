@@ -43,7 +43,9 @@ class Settings:
     )
     adopt: str = setting("", "folders, with : between, in which ship looks for what other containers left behind")
     follow: str = setting("", "patterns, with : between, of files that programs write themselves, for ship")
-    config: str = setting("", "file with [ship] to and follow, which ship reads again at SIGHUP; empty: none")
+    config: str = setting(
+        "", "TOML file, read again at SIGHUP: [ship] to and follow for ship, [query.NAME] for view; empty: none"
+    )
     service: str = setting("", "service that followed files are of; empty: the container's, else host")
     state: str = setting("", "folder of ship's checkpoints, for servers that are no logship collectors; empty: none")
     chunk_bytes_max: int = setting(4 * 1024 * 1024, "bytes of a stream that go out in one append, 4096 to 8 MiB")

@@ -50,7 +50,7 @@ CORES = {
         "blocks", "fields", "items", "language", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi",
         "pipes", "pipes_cells", "pipes_groups", "pipes_haproxy", "pipes_keys", "pipes_result", "pipes_shapes", "query",
         "recent", "records", "reports", "select", "shown", "sought", "standing", "when", "where",
-        "digests", "events", "grouped", "timed",
+        "digests", "events", "grouped", "saved", "timed",
     ],
     "logship/spool": ["bounds", "layout", "lines", "ranges"],
 }  # fmt: skip

@@ -13,7 +13,7 @@ from logship.commands import Command
 from logship.reading import losses, sources
 from logship.reading.client import Client, Lost, Record
 from logship.reading.output import Form, Output
-from logship.reading.questions import time_range
+from logship.reading.questions import named, time_range
 from logship.reading.run import Reading
 
 LINES = 100
@@ -53,7 +53,8 @@ def _configure_logs(parser: argparse.ArgumentParser) -> None:
         "-q",
         "--query",
         metavar="QUERY",
-        help="lines that match, as 'status:5xx t_total>1s -path:/x' or 'timeout or \"broken pipe\"': docs/query.md",
+        help="lines that match, as 'status:5xx t_total>1s -path:/x' or 'timeout or \"broken pipe\"', or @NAME of one "
+        "that has a name: docs/query.md",
     )
     parser.add_argument("-g", "--grep", metavar="RE", help="lines that have this regular expression (of Python)")
     parser.add_argument("-v", "--exclude", metavar="RE", help="lines that have it not")
@@ -86,12 +87,14 @@ def _configure_logs(parser: argparse.ArgumentParser) -> None:
 
 def logs(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Print lines."""
+    client = _client(options, environment)
+    named(client, options)
     terminal = sys.stdout.isatty()
     form = Form(options.output)
     asked = _asked(options, terminal and form is not Form.JSON)
     colour = terminal and not options.no_color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     output = Output(form, terminal, colour, lambda time: time.astimezone())
-    return Reading(_client(options, environment), output, sys.stdout.buffer).run(asked, options.follow)
+    return Reading(client, output, sys.stdout.buffer).run(asked, options.follow)
 
 
 def _asked(options: argparse.Namespace, terminal: bool) -> list[tuple[str, str]]:

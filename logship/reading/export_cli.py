@@ -17,7 +17,7 @@ from logship.reading.cells import COLUMNS, columns
 from logship.reading.client import Client, Record
 from logship.reading.columns import size
 from logship.reading.export import Found
-from logship.reading.questions import every, time_range
+from logship.reading.questions import every, named, time_range
 from logship.reading.whole import beside, whole_file, whole_folder, whole_path
 from logship.values import Invalid
 from logship.view.select import Identity
@@ -68,6 +68,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _export(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     client = Client(config.load(options, environment).url, _say)
     _check(options)
+    named(client, options)
     found = _streams(client, options) if options.format == RAW else _lines(client, options)
     for text in found.damages[:DAMAGES_TOLD]:
         _say(f"damaged in the store: {text}")

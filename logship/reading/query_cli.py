@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,12 +14,14 @@ from logship.commands import Command
 from logship.errors import USAGE, Fault
 from logship.reading import cli
 from logship.reading.client import Client
+from logship.reading.columns import aligned
 from logship.reading.query import Question, printed
-from logship.reading.questions import time_range
+from logship.reading.questions import every, named, time_range
 from logship.reading.tables import Shown
 from logship.values import Invalid
 from logship.view.language import parse_piped
 from logship.view.pipes import Pipe
+from logship.view.shown import harmless
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +67,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "query",
         metavar="QUERY",
         help="'LINES | PIPE', as 'status:5xx | count by server', '| rate 1m by status:class', '| p50,p99 t_total by "
-        "server', '| top 10 path', '| patterns': docs/query.md",
+        "server', '| top 10 path', '| patterns', or @NAME of one that has a name (@ alone lists them): docs/query.md",
     )
     configure(parser)
     parser.add_argument(
@@ -77,6 +80,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _query(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    client = client_of(options, environment)
+    if options.query.strip() == "@":
+        return _names(client, options)
+    named(client, options)
     found = parse_piped(options.query)
     if isinstance(found, Invalid):
         raise Fault("understand", "the query", found.reason, status=USAGE)
@@ -119,6 +126,23 @@ def client_of(options: argparse.Namespace, environment: Mapping[str, str]) -> Cl
         print(f"logship {options.command}: {text}", file=sys.stderr, flush=True)
 
     return Client(config.load(options, environment).url, tell)
+
+
+def _names(client: Client, options: argparse.Namespace) -> int:
+    """The queries that have names."""
+    found = every(client, "/api/queries", [])
+    if options.output == "json":
+        print("".join(f"{json.dumps(one, separators=(',', ':'))}\n" for one in found), end="")
+    elif found:
+        rows = [("NAME", "SINCE", "QUERY", "DESCRIPTION")]
+        rows += [
+            (f"@{one['name']}", one.get("since", "-"), harmless(one["text"]), harmless(one.get("description", "")))
+            for one in found
+        ]
+        print("\n".join(aligned(rows)))
+    else:
+        print("logship query: no query has a name; docs/query.md says how one gets it", file=sys.stderr)
+    return 0
 
 
 def _local(moment: datetime) -> datetime:

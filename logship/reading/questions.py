@@ -9,6 +9,7 @@ from datetime import datetime
 from logship.errors import USAGE, Fault
 from logship.reading.client import Client, Lost, Record
 from logship.values import Invalid
+from logship.view.saved import expanded, is_named, read_saved
 from logship.view.when import parse_moment
 
 
@@ -18,6 +19,20 @@ def every(client: Client, path: str, asked: Sequence[tuple[str, str]]) -> list[R
         return [record for record in client.records(path, asked) if record is not None]
     except Lost as lost:
         raise client.unreachable(str(lost)) from None
+
+
+def named(client: Client, options: argparse.Namespace) -> None:
+    """In ``options.query`` what a saved query means stands for ``@NAME``, its range of time where none is said."""
+    if not options.query or not is_named(options.query):
+        return
+    known = {one["name"]: read_saved(one) for one in every(client, "/api/queries", [])}
+    found = expanded(options.query, known)
+    if isinstance(found, Invalid):
+        raise Fault("understand", "the query", found.reason, f"asked was the viewer at {client.url}", USAGE)
+    assert found is not None
+    options.query = found.text
+    if options.since is None and options.until is None:
+        options.since, options.until = found.since or None, found.until or None
 
 
 def streams_meant(client: Client, targets: Sequence[str]) -> list[str]:

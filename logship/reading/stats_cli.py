@@ -14,8 +14,8 @@ from logship.errors import USAGE, Fault
 from logship.reading import cli, log_file
 from logship.reading.explain_cli import knowledge
 from logship.reading.query import Answer, Question, told
-from logship.reading.query_cli import configure, question_of
-from logship.reading.questions import time_range
+from logship.reading.query_cli import client_of, configure, question_of
+from logship.reading.questions import named, time_range
 from logship.reading.stats import FOOT, NAMED, of_groups, report
 from logship.reading.tables import csv_lines, json_lines, json_worth
 from logship.values import Invalid
@@ -49,6 +49,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _stats(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     by = ", ".join(NAMED.get(word.strip(), word.strip()) for word in (options.by or "").split(","))
+    if not options.file:
+        named(client_of(options, environment), options)
     query = f"{options.query or ''} | haproxy" + (f" by {by}" if by else "")
     found = parse_piped(query)
     if isinstance(found, Invalid):

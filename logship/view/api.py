@@ -21,8 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from logship.values import OFFSET_MAX, Invalid, parse_integer
-from logship.view import query, records
+from logship.view import query, records, saved
 from logship.view.answers import NDJSON, READING, REPLACED, Refused, event, ndjson
+from logship.view.declared import Declaration
 from logship.view.follow import Follower
 from logship.view.history import History
 from logship.view.items import Hidden, Item, Skipped, TimedLine
@@ -50,8 +51,9 @@ Answer = TypeVar("Answer")
 class Api:
     """Answers requests from the journal."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, declaration: Declaration | None = None) -> None:
         self.journal = journal
+        self.declaration = declaration or Declaration(None)
         self.history = History(journal)
         self.threads = ThreadPoolExecutor(THREADS, "read")
         self.follower = Follower(self.history, self.threads)
@@ -100,6 +102,8 @@ class Api:
             if name in besides:
                 continue
             parameters.setdefault(name, []).append(value)
+        if (unknown_query := saved.put(parameters, self.declaration.now.queries)) is not None:
+            raise Refused(404, "unknown-query", unknown_query.reason)
         found = query.parse(parameters, time.time_ns() // 1_000_000, known)
         if isinstance(found, Invalid):
             raise Refused(400, "bad-query", found.reason)

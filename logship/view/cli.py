@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 from logship import config
 from logship.commands import Command
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    config.add_options(parser, "store")
+    config.add_options(parser, "store", "config")
     parser.add_argument(
         "--listen",
         dest="view_listen",
@@ -31,7 +32,8 @@ def _view(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
     settings = config.load(options, environment)
     hosts = [name.strip() for name in settings.view_hosts.split(",") if name.strip()]
-    return run(Plan(settings.store, settings.view_listen, hosts))
+    path = Path(settings.config) if settings.config else None
+    return run(Plan(settings.store, settings.view_listen, hosts, path))
 
 
 COMMANDS = {"view": Command(_configure, _view)}

@@ -2,6 +2,7 @@
 
 /v1/streams, /v1/losses   as the collector answers them
 /api/losses    the ledger as people read it         /api/sources   a record a stream
+/api/queries   queries that have names
 /healthz       200 while there is a journal to read
 """
 
@@ -78,6 +79,13 @@ class Lists:
         now_ms = time.time_ns() // 1_000_000
         make = partial(self._records.records, picture, asked.wanted.targets, now_ms, lines=lines)
         return Response(await self._api.do(lambda: ndjson(make())), media_type=NDJSON)
+
+    async def queries(self, request: Request) -> Response:
+        """The queries that have names."""
+        if strange := sorted(request.query_params.keys()):
+            raise Refused(400, "bad-query", f"it takes no parameters; {strange[0][:40]!r} is one")
+        known = self._api.declaration.now.queries
+        return Response(ndjson(known[name].record() for name in sorted(known)), media_type=NDJSON)
 
     async def metrics(self, _: Request) -> Response:
         """Measures as Prometheus reads them."""

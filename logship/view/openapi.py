@@ -49,6 +49,12 @@ ROUTES: dict[str, tuple[str, dict[str, str], str, str]] = {
         "Records told apart by `type`: begin, progress (share of the journal read), table (`partial` while it goes "
         "on), rows (more rows of the table), losses (what the numbers may be short by), cursor, error.",
     ),
+    "/api/queries": (
+        "The queries that have names; `query=@NAME` asks one of them.",
+        {},
+        NDJSON,
+        "A record a query: `name`, `text`, `makes_table`, and where they are said `description`, `since`, `until`.",
+    ),
     "/api/losses": (
         "The ledger of losses by time, and what it adds up to.",
         {name: PARAMETERS[name] for name in LOSSES_PARAMETERS},
@@ -82,7 +88,7 @@ ROUTES: dict[str, tuple[str, dict[str, str], str, str]] = {
 }
 REFUSALS = {
     "400": "A parameter means nothing; the text says which and why.",
-    "404": "A TARGET means no stream; the text names near ones.",
+    "404": "A TARGET means no stream, or @NAME no saved query; the text names near ones.",
     "409": "The cursor lies beyond the journal: it is of another store.",
     "410": "The bytes at the beginning are not kept any more.",
     "500": "The bytes at the beginning are damaged.",

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from logship.errors import USAGE, Fault
 from logship.view.answers import Refused, answer_refused
 from logship.view.api import Api
+from logship.view.declared import Declaration
 from logship.view.gate import Gate
 from logship.view.journal_reader import Damage, Journal
 from logship.view.lists import Lists
@@ -36,11 +37,15 @@ CONNECTIONS_MAX = 512
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run: which store, where to listen, by which names besides the local ones it may be called."""
+    """What to run: which store, where to listen, by which names besides the local ones it may be called.
+
+    ``config``: the file that queries have their names in.
+    """
 
     store: Path
     listen: str
     hosts: Sequence[str] = ()
+    config: Path | None = None
 
 
 class _Server(uvicorn.Server):
@@ -71,6 +76,7 @@ def application(plan: Plan, api: Api) -> Gate:
         Route("/api/logs", api.logs),
         Route("/api/logs/live", api.live),
         Route("/api/query", tables.query),
+        Route("/api/queries", lists.queries),
         Route("/api/losses", lists.ledger),
         Route("/api/sources", lists.sources),
         Route("/api/digest", stored.digest),
@@ -87,12 +93,14 @@ def application(plan: Plan, api: Api) -> Gate:
 
 def run(plan: Plan) -> int:
     """Serve until SIGTERM or SIGINT; the exit status. Raises Fault for an address that cannot be had."""
+    declaration = Declaration(plan.config)
+    signal.signal(signal.SIGHUP, lambda *_: declaration.hang_up())
     with listening(plan.listen) as listener:
         with contextlib.suppress(OSError):
             os.nice(NICENESS)
         host, port = listener.getsockname()[:2]
         print(f"logship view: http://{f'[{host}]' if ':' in host else host}:{port}, store {plan.store}", flush=True)
-        api = Api(Journal(plan.store))
+        api = Api(Journal(plan.store), declaration)
         api.warm()
         config = uvicorn.Config(
             application(plan, api),

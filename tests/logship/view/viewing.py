@@ -22,8 +22,9 @@ PATIENCE_SECONDS = 60.0
 class Viewer:
     """A viewer of the store in ``folder``; keeps its port over restarts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str) -> None:
         self._folder = folder
+        self._more = more
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
 
@@ -34,7 +35,7 @@ class Viewer:
 
     def start(self) -> None:
         """Start it; it listens when this returns."""
-        command = [sys.executable, "-m", "logship", "view", "--store", str(self._folder)]
+        command = [sys.executable, "-m", "logship", "view", "--store", str(self._folder), *self._more]
         self.process = subprocess.Popen(
             [*command, "--listen", f"127.0.0.1:{self.port}"], cwd=TREE, stdout=subprocess.PIPE, text=True
         )
