@@ -29,9 +29,12 @@ class Settings:
     store: Path = setting(Path("/var/lib/logship/store"), "folder of the collector's store")
     listen: str = setting("127.0.0.1:4437", "HOST:PORT to accept connections on")
     keep_bytes: int = setting(8 * 1024**3, "how much of the journal is kept; 0: all of it")
-    keep_days: int = setting(0, "for how many days what came is kept; 0: no bound")
+    keep_days: int = setting(0, "for how many days what came is kept, in journal and lake; 0: no bound")
+    sealed_keep_bytes: int = setting(8 * 1024**3, "how much of the journal is kept where the lake has it, too; 0: none")
     tombstone_days: int = setting(90, "how long it is remembered that a stream has been removed")
-    journal_bytes_max: int = setting(0, "size of the journal beyond which nothing is taken; 0: no bound")
+    journal_bytes_max: int = setting(
+        0, "size of the journal beyond which nothing is taken; 0: no bound, beside a lake keep_bytes and two segments"
+    )
     disk_free_min: int = setting(256 * 1024**2, "room on the disk below which nothing is taken")
     append_bytes_max: int = setting(8 * 1024**2, "size of one append, encoded and decoded")
     streams_max: int = setting(100_000, "how many streams there may be")
@@ -58,7 +61,9 @@ class Settings:
     haproxy_master: Path = setting(Path("/run/haproxy/master.sock"), "control socket of HAProxy's master")
     window_seconds: float = setting(10.0, "how long a window of the audit is, 1 to 3600")
     lake_keep_bytes: int = setting(8 * 1024**3, "how much of the lake is kept, bytes of files; 0: all of it")
-    lake_keep_days: int = setting(0, "for how many days after its receipt a line is kept in the lake; 0: no bound")
+    lake_keep_days: int = setting(
+        0, "for how many days after its receipt a line is kept in the lake; 0: as long as keep_days says"
+    )
     view_listen: str = setting("127.0.0.1:8080", "HOST:PORT on which the viewer is reached")
     view_hosts: str = setting(
         "", "names, with commas between, by which browsers may call the viewer, besides local ones"

@@ -34,7 +34,7 @@ CORES = {
     "logship": ["metrics", "values", "zstd"],
     "logship/collect": [
         "admission", "damage", "draft", "findings", "index", "journal", "ledger", "metrics", "payload", "receipt",
-        "recovery", "retention", "sse", "state", "stream",
+        "recovery", "retention", "sealed", "sse", "state", "stream",
     ],
     "logship/lake": ["batch", "columns", "keep", "manifest", "plan", "regular"],
     "logship/ship": [

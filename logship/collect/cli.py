@@ -23,6 +23,7 @@ _BOUNDS = {
     "connections_max": (16, 65_536),
     "keep_bytes": (0, 2**60),
     "keep_days": (0, 36_500),
+    "sealed_keep_bytes": (0, 2**60),
     "tombstone_days": (1, 36_500),
     "journal_bytes_max": (0, 2**60),
     "disk_free_min": (0, 2**60),
@@ -55,6 +56,7 @@ def _collect(options: argparse.Namespace, environment: Mapping[str, str]) -> int
             bounds=Bounds(
                 disk_free_min=settings.disk_free_min,
                 journal_bytes_max=settings.journal_bytes_max or None,
+                unsealed_bytes_max=settings.keep_bytes + 2 * segment_bytes if settings.keep_bytes else None,
                 segment_bytes_max=segment_bytes,
             ),
             limits=Limits(
@@ -65,6 +67,7 @@ def _collect(options: argparse.Namespace, environment: Mapping[str, str]) -> int
             policy=Policy(
                 journal_bytes=settings.keep_bytes or None,
                 age_seconds=settings.keep_days * DAY_SECONDS or None,
+                sealed_bytes=settings.sealed_keep_bytes,
                 tombstone_seconds=settings.tombstone_days * DAY_SECONDS,
             ),
         ),

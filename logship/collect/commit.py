@@ -33,10 +33,13 @@ class Bounds:
     """When to stop, in bytes: room left on the disk, size of the journal (None: no bound), of a segment, of a batch.
 
     A segment is finished when it is full or ``segment_seconds_max`` old, so that retention by age has segments to take.
+    ``unsealed_bytes_max`` bounds a journal that is sealed, where ``journal_bytes_max`` does not: nothing goes before
+    the lake has it, so what is sent has to wait.
     """
 
     disk_free_min: int = 256 * 1024 * 1024
     journal_bytes_max: int | None = None
+    unsealed_bytes_max: int | None = None
     segment_bytes_max: int = 64 * 1024 * 1024
     segment_seconds_max: int = 24 * 3600
     batch_bytes_max: int = 32 * 1024 * 1024
@@ -64,6 +67,8 @@ class Committer:
         committed: Callable[[Iterable[str]], None],
     ) -> None:
         self.failure: Fault | None = None
+        self.is_sealed = False
+        """Whether there is a lake, so that the journal waits for it."""
         self._disk = disk
         self._state = state
         self._index = index
@@ -151,12 +156,19 @@ class Committer:
 
     def _left(self, free: int) -> int:
         bound = self._bounds.journal_bytes_max
+        if bound is None and self.is_sealed:
+            bound = self._bounds.unsealed_bytes_max
         return free if bound is None else min(free, bound - self._disk.journal_bytes)
+
+    def _full(self) -> str:
+        given = self._bounds.journal_bytes_max is not None
+        bound = f"the journal is {'at journal_bytes_max' if given else 'beyond keep_bytes'}"
+        return f"{bound} and not sealed yet (is `logship seal` at work?)" if self.is_sealed else bound
 
     def _decide(self, batch: list[_Job], draft: Draft) -> list[Outcome]:
         free = self._disk.free_bytes() - self._bounds.disk_free_min
         left = self._left(free)
-        cause = "the disk has less free than disk_free_min" if left == free else "the journal is at journal_bytes_max"
+        cause = "the disk has less free than disk_free_min" if left == free else self._full()
         return [self._outcome(job, draft, free if job.frees else left, cause) for job in batch]
 
     def _outcome(self, job: _Job, draft: Draft, room: int, cause: str) -> Outcome:

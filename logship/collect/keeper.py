@@ -1,4 +1,7 @@
-"""Run: retention done: segments deleted, streams buried as tombstones, tombstones forgotten (``retention`` decides)."""
+"""Run: retention done: segments deleted, streams buried as tombstones, tombstones forgotten (``retention`` decides).
+
+Before any segment goes the lake is looked at: where there is one, it has to hold the segment (``sealed``).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from logship.collect.disk import Disk
 from logship.collect.draft import Draft
 from logship.collect.index import Index
 from logship.collect.journal import Entry, Kind
+from logship.collect.lake import Held, Lake
 from logship.collect.retention import Age, Policy, deletable, ended
+from logship.collect.sealed import Sealed
 from logship.collect.state import State
 from logship.collect.stream import StreamState
 from logship.values import StreamPath
@@ -30,20 +35,29 @@ class Keeper:
         self._policy = policy
         self._now_ms = now_ms
         self._asked: set[StreamPath] = set()
+        self._lake = Lake(disk.folder)
+        self._sealed = Sealed()
+        self.held: Held | None = None
+        """What the lake holds, when it was looked at last; None: there is none."""
 
     def note_asked(self, stream: StreamState | None) -> None:
         """Somebody asked for this stream."""
         if stream is not None and stream.retired:
             self._asked.add(stream.path)
 
+    async def is_due(self) -> bool:
+        """Whether a segment may go."""
+        await self._look()
+        return self._deletable(self._now_ms()) > 0
+
     async def retain(self) -> int:
         """How many segments were deleted. Raises Fault when one cannot be."""
+        await self._look()
         await self._committer.submit(lambda _: None)  # a chance to finish a segment that is old
         now_ms = self._now_ms()
-        ages = [Age(segment.lsn, segment.end, segment.newest_ms) for segment in self._disk.segments]
-        count = deletable(ages, self._policy, now_ms)
+        count = self._deletable(now_ms)
         if count:
-            self._index.drop_below(ages[count].lsn)  # first: what is not listed is not read
+            self._index.drop_below(self._disk.segments[count].lsn)  # first: what is not listed is not read
             await self._committer.in_writer(lambda: self._disk.delete_oldest(count))
         asked, self._asked = frozenset(self._asked), set()
         streams = list(self._state.streams.values())
@@ -51,6 +65,17 @@ class Keeper:
         for kind, paths in ((Kind.RETIRE, ends.retire), (Kind.DELETE, ends.forget)):
             await asyncio.gather(*[self._bury(kind, self._state.streams[path]) for path in paths])
         return count
+
+    async def _look(self) -> None:
+        start, end = self._disk.segments[0].lsn, self._disk.end
+        held = await asyncio.get_running_loop().run_in_executor(None, self._lake.look, start, end)
+        self._sealed = Sealed() if held is None else self._sealed.noted(held.sealed_end, self._now_ms())
+        self._committer.is_sealed = held is not None
+        self.held = held
+
+    def _deletable(self, now_ms: int) -> int:
+        ages = [Age(segment.lsn, segment.end, segment.newest_ms) for segment in self._disk.segments]
+        return deletable(ages, self._policy, now_ms, None if self.held is None else self._sealed.end(now_ms))
 
     def _first_offset(self, stream: StreamState) -> int:
         return self._index.first_offset(stream.path, stream.next_offset)

@@ -41,6 +41,10 @@ class Metrics:
                 "streams": (health["streams"], "Streams there are, removed ones that are remembered included."),
                 "journal_end_bytes_total": (health["lsn"], "Bytes of journal ever written: its end as an LSN."),
                 "journal_bytes": (health["journal_bytes"], "Bytes of journal that are kept."),
+                "sealed_end_bytes": (
+                    health["sealed_end"] or 0,
+                    "How far the journal is in the lake, as an LSN; 0: there is none.",
+                ),
                 "segments": (health["segments"], "Segments of the journal that are kept."),
                 "room_bytes": (health["room_bytes"], "Bytes that are still taken before the journal or disk is full."),
                 "disk_free_bytes": (health["disk_free_bytes"], "Bytes free on the disk of the store."),

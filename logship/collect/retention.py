@@ -1,5 +1,7 @@
 """Core: what may go: the oldest finished segments by age and size, then the streams of which nothing is left.
 
+Where there is a lake, only segments go that it holds: what is to be sealed waits, whatever its age and size.
+
 A stream that retention removed is kept as a tombstone, so that nobody sends it again: PUT and POST say that it ended
 and where. Tombstones go ``tombstone_seconds`` after they were last asked for. Segments are deleted first, tombstones
 recorded after: a crash between loses nothing, since the next run finds the same streams empty; and a full disk is no
@@ -21,10 +23,14 @@ ASKED_MS_STEP = DAY_SECONDS * 1000
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How much is kept: bytes of journal, seconds since a segment's newest frame (None: no bound), and tombstones."""
+    """How much is kept: bytes of journal, seconds since a segment's newest frame (None: no bound), and tombstones.
+
+    ``sealed_bytes``: how much of the journal is kept though the lake has it, too, if less than ``journal_bytes``.
+    """
 
     journal_bytes: int | None = None
     age_seconds: int | None = None
+    sealed_bytes: int | None = None
     tombstone_seconds: int = 90 * DAY_SECONDS
 
 
@@ -37,14 +43,20 @@ class Age:
     newest_ms: int
 
 
-def deletable(segments: Sequence[Age], policy: Policy, now_ms: int) -> int:
-    """How many of the oldest segments may go. The last one, which is being written, never does."""
+def deletable(segments: Sequence[Age], policy: Policy, now_ms: int, sealed_end: int | None = None) -> int:
+    """How many of the oldest segments may go. The last one, which is being written, never does.
+
+    ``sealed_end``: nobody needs the journal below it, since the lake has it (None: there is no lake).
+    """
+    bounds = [policy.journal_bytes, None if sealed_end is None else policy.sealed_bytes]
+    bytes_max = min((bound for bound in bounds if bound is not None), default=None)
     total = segments[-1].end - segments[0].lsn if segments else 0
     gone = 0
     for segment in segments[:-1]:
         too_old = policy.age_seconds is not None and now_ms - segment.newest_ms > policy.age_seconds * 1000
-        too_many = policy.journal_bytes is not None and total > policy.journal_bytes
-        if not (too_old or too_many):
+        too_many = bytes_max is not None and total > bytes_max
+        is_needed = sealed_end is not None and segment.end > sealed_end
+        if is_needed or not (too_old or too_many):
             break
         total -= segment.end - segment.lsn
         gone += 1

@@ -12,7 +12,6 @@ import signal
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import uvloop
 
@@ -86,23 +85,32 @@ async def _collect(plan: Plan, log: Log) -> int:
 
 
 async def _chores(store: Store, log: Log) -> None:
-    """Delete what may go, every minute or when there is more than is kept; tell when intake stops for want of room."""
+    """Delete what may go; tell when intake stops for want of room, and what is wrong with the lake."""
     loop = asyncio.get_running_loop()
-    keep_bytes = store.settings.policy.journal_bytes
-    accepting, due = True, loop.time() + RETENTION_SECONDS
+    accepting, fault, due = True, None, loop.time() + RETENTION_SECONDS
     while True:
         await asyncio.sleep(CHORE_SECONDS)
-        health = store.health()
-        full = keep_bytes is not None and cast("int", health["journal_bytes"]) > keep_bytes
-        if full or loop.time() >= due:
+        if await store.is_due() or loop.time() >= due:
             due = loop.time() + RETENTION_SECONDS
             log.tick()
             deleted = await store.retain()
             if deleted:
                 log.say("INFO", "deleted", segments=deleted, journal_bytes=store.health()["journal_bytes"])
+        health = store.health()
+        if health["lake_fault"] != fault:
+            fault = health["lake_fault"]
+            _tell_lake(fault, log)
         if bool(health["accepting"]) != accepting:
             accepting = bool(health["accepting"])
             log.say("INFO" if accepting else "WARNING", "room" if accepting else "no_room", **health)
+
+
+def _tell_lake(fault: object, log: Log) -> None:
+    if fault is None:
+        log.say("INFO", "lake", cause="it is as it should be again")
+    else:
+        hint = "what only the journal is sure to have is kept meanwhile; see to the lake, or move it away"
+        log.say("ERROR", "lake", cause=fault, hint=hint)
 
 
 def _tell_recovered(store: Store, log: Log) -> None:

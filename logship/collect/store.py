@@ -228,6 +228,8 @@ class Store:
             "lsn": self._disk.end,
             "disk_free_bytes": free_bytes,
             "losses_dropped": self._state.ledger.dropped,
+            "sealed_end": held.sealed_end if (held := self._keeper.held) else None,
+            "lake_fault": held.why or None if held else None,
             **self._reader.health(),
         }
 
@@ -261,6 +263,10 @@ class Store:
             return state is None or state.retired or state.closed or state.next_offset > offset
 
         return await self._growth.wait(path, has_come, timeout_seconds)
+
+    async def is_due(self) -> bool:
+        """Whether retention has a segment to delete; to be asked every few seconds."""
+        return await self._keeper.is_due()
 
     async def retain(self) -> int:
         """Delete what may go, bury and forget streams; to be asked every minute or so. How many segments went."""

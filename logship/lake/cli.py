@@ -10,8 +10,13 @@ from logship.collect.retention import DAY_SECONDS
 from logship.commands import Command
 from logship.errors import USAGE, Fault
 
-_BOUNDS = {"lake_keep_bytes": (0, 2**60), "lake_keep_days": (0, 36_500), "disk_free_min": (0, 2**60)}
-"""Least and most of each number; 0 of ``lake_keep_*`` is no bound."""
+_BOUNDS = {
+    "lake_keep_bytes": (0, 2**60),
+    "lake_keep_days": (0, 36_500),
+    "keep_days": (0, 36_500),
+    "disk_free_min": (0, 2**60),
+}
+"""Least and most of each number; 0 of ``*keep_*`` is no bound."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +46,9 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         raise Fault("seal without", str(error.name), "it is not installed", hint) from None
     from logship.lake.keep import Policy
 
-    policy = Policy(settings.lake_keep_bytes or None, settings.lake_keep_days * DAY_SECONDS or None)
+    policy = Policy(
+        settings.lake_keep_bytes or None, (settings.lake_keep_days or settings.keep_days) * DAY_SECONDS or None
+    )
     return run(Plan(settings.store, policy, settings.disk_free_min, options.once))
 
 
