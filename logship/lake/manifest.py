@@ -14,6 +14,8 @@ from typing import Any
 from logship.values import Invalid
 
 VERSION = 1
+RETENTION = "retention deleted it from the journal before it was sealed"
+"""Why something is missing that nobody has damaged."""
 DAMAGED_MAX = 10_000
 """Damaged places that are told one by one; the newest are kept."""
 

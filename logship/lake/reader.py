@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from logship.errors import Fault
 from logship.lake.folder import LAKE, MANIFEST, load
 from logship.lake.manifest import File, Manifest
@@ -18,6 +20,7 @@ from logship.view.lines import CUT, OPEN, PART, TORN, Line
 
 MEMORY = "300MB"
 ROWS_AT_ONCE = 2_000
+_PIECE_BYTES = 1 << 20
 _FLAGS = TORN | PART | CUT | OPEN
 _DATA = "coalesce(raw, encode(line)) || encode(terminator)"
 
@@ -87,6 +90,47 @@ class Reader:
                 for (data,) in found:
                     return bytes(data)
         raise Unreadable("it is in no file of the lake", gone=True)
+
+    def exact(
+        self, file: File, stream: str, created_lsn: int, start: int, end: int
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Offset, LSN and exact bytes of a stream's rows that begin between two offsets, in order.
+
+        Left out are those of an earlier stream of its path. Raises Unreadable.
+        """
+        where = 'stream = ? AND lsn >= ? AND "offset" >= ? AND "offset" < ?'
+        for found in self._asked(file, f'"offset", lsn, {_DATA}', where, [stream, created_lsn, start, end]):
+            yield from found
+
+    def first(self, file: File, stream: str, created_lsn: int) -> int | None:
+        """The offset of the first of those rows; None where there is none. Raises Unreadable."""
+        for found in self._asked(file, 'min("offset")', "stream = ? AND lsn >= ?", [stream, created_lsn]):
+            return None if found[0][0] is None else int(found[0][0])
+        return None
+
+    def before(self, file: File, stream: str, lsn: int, start: int, end: int) -> tuple[int, int, bytes] | None:
+        """Offset, flags and exact bytes of a stream's last row that begins between two offsets, and is not older.
+
+        ``lsn`` says how old at most. Raises Unreadable.
+        """
+        where = 'stream = ? AND lsn >= ? AND "offset" >= ? AND "offset" < ? ORDER BY "offset" DESC LIMIT 1'
+        for found in self._asked(file, f'"offset", flags, {_DATA}', where, [stream, lsn, start, end]):
+            offset, flags, data = found[0]
+            return offset, flags & _FLAGS, bytes(data)
+        return None
+
+    def digest(self, file: File) -> str:
+        """The digest of a file as it is on the disk now. Raises Unreadable."""
+        digest = xxhash.xxh3_128()
+        try:
+            with (self._store / LAKE / file.name).open("rb") as content:
+                while piece := content.read(_PIECE_BYTES):
+                    digest.update(piece)
+        except FileNotFoundError as error:
+            raise Unreadable(f"{file.name} of the lake is not there", gone=True) from error
+        except OSError as error:
+            raise Unreadable(f"{file.name} of the lake cannot be read: {error.strerror}") from error
+        return digest.hexdigest()
 
     def _asked(self, file: File, columns: str, where: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
         path = self._store / LAKE / file.name

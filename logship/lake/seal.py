@@ -17,7 +17,7 @@ from logship.errors import Fault
 from logship.lake.batch import Batch, Rows
 from logship.lake.bulk import TimedLines
 from logship.lake.folder import Folder, sync
-from logship.lake.manifest import Damaged, File, Manifest
+from logship.lake.manifest import RETENTION, Damaged, File, Manifest
 from logship.lake.parquet import Parquet, TooMuch
 from logship.lake.plan import RAW_BYTES_MAX, Piece, piece
 from logship.lake.proof import Expected, Proof
@@ -26,7 +26,6 @@ from logship.view.journal_reader import Damage, Journal, Picture
 
 HELD_MAX = 144 << 20
 """Bytes of rows in memory; a piece that takes more is tried again with fewer frames."""
-RETENTION = "retention deleted it from the journal before it was sealed"
 
 
 class Stopped(Exception):

@@ -40,7 +40,7 @@ class Replaced(Exception):
 
 
 class Broken(Exception):
-    """The bytes from ``start`` to ``end`` of a stream cannot be given: "not-kept" or "damaged"."""
+    """The bytes from ``start`` to ``end`` of a stream cannot be given: "not-kept", "damaged" or "unreadable"."""
 
     def __init__(self, start: int, end: int, what: str, text: str) -> None:
         super().__init__(text)
@@ -156,7 +156,7 @@ class Client:
             return Replaced(text)
         if code == "reading":
             return _Reading(text)
-        if code in ("damaged", "not-kept") and "to" in said:
+        if code in ("damaged", "not-kept", "unreadable") and "to" in said:
             return Broken(int(said["from"]), int(said["to"]), code, text)
         if status == 503:
             return Fault("read from the viewer at", self.url, text, "", UNREACHABLE)

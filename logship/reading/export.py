@@ -100,7 +100,7 @@ def stream(client: Client, listing: Record, out: BinaryIO, tell: Tell) -> Found:
 def _note(found: Found, entry: Record) -> None:
     found.bytes += entry["bytes"]
     found.losses += len(entry["losses"])
-    found.damages += [hole["text"] for hole in entry["holes"] if hole["what"] == "damaged"]
+    found.damages += [hole["text"] for hole in entry["holes"] if hole["what"] != "not-kept"]
 
 
 def json_lines(

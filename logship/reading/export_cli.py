@@ -27,7 +27,7 @@ Asked = list[tuple[str, str]]
 PROGRESS_SECONDS = 0.2
 DAMAGES_TOLD = 5
 INCOMPLETE = 3
-"""Exit status when it is written, but for bytes that are damaged in the store."""
+"""Exit status when it is written, but for bytes that are damaged in the store, or cannot be read there."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +60,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     config.add_options(parser, "url")
     parser.epilog = (
         "FILE is there only when it is whole. Exit status: 0 done; 1 failed on the way, nothing is written; 2 usage, "
-        "or a TARGET that means nothing; 3 written but for bytes that are damaged in the store, which are named; 4 the "
-        "viewer cannot be reached; 130 interrupted; 141 the reader of a pipe went away."
+        "or a TARGET that means nothing; 3 written but for bytes that are damaged in the store or cannot be read "
+        "there, which are named; 4 the viewer cannot be reached; 130 interrupted; 141 the reader of a pipe went away."
     )
 
 
@@ -71,9 +71,9 @@ def _export(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     named(client, options)
     found = _streams(client, options) if options.format == RAW else _lines(client, options)
     for text in found.damages[:DAMAGES_TOLD]:
-        _say(f"damaged in the store: {text}")
+        _say(f"not in it, since it is damaged in the store or cannot be read there: {text}")
     if len(found.damages) > DAMAGES_TOLD:
-        _say(f"and {len(found.damages) - DAMAGES_TOLD} more damaged places")
+        _say(f"and {len(found.damages) - DAMAGES_TOLD} more such places")
     if found.losses:
         _say(f"{found.losses:,} losses are recorded in what was exported: logship losses")
     if found.neutralised:

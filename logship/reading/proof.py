@@ -70,6 +70,7 @@ class Proof:
     not_kept: int = 0
     not_held: int = 0
     not_stored: int = 0
+    unreadable: int = 0
     damages: int = 0
     damaged: int = 0
     difference: Difference | None = None
@@ -82,7 +83,7 @@ class Proof:
             return DIFFERS
         if self.damages:
             return DAMAGED
-        return INCOMPLETE if self.not_stored else IDENTICAL
+        return INCOMPLETE if self.not_stored or self.unreadable else IDENTICAL
 
     def note(self, start: int, end: int, what: str, text: str) -> None:
         """One range that was not compared, and why."""
@@ -98,7 +99,8 @@ class Proof:
             "type": "proof", "source": self.source, "streams": self.streams, "verdict": self.verdict,
             "from": self.start, "to": self.end, "compared": self.compared, "sha256": self.sha256, "lost": self.lost,
             "unexplained": self.unexplained, "not_held": self.not_held, "not_kept": self.not_kept,
-            "not_stored": self.not_stored, "damages": self.damages, "damaged": self.damaged,
+            "not_stored": self.not_stored, "unreadable": self.unreadable, "damages": self.damages,
+            "damaged": self.damaged,
             "difference": None if self.difference is None else self.difference.fields(), "notes": self.notes,
         }  # fmt: skip
 

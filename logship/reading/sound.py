@@ -9,7 +9,7 @@ from logship.reading.columns import aligned
 from logship.view.shown import harmless
 
 Record = dict[str, Any]
-SOUND, DAMAGED = "sound", "damaged"
+SOUND, DAMAGED, UNREAD = "sound", "damaged", "unread"
 DIGITS = 64
 _HEAD = ("STREAM", "VERDICT", "VERIFIED", "FROM", "LOST", "AUDIT", "SHA-256")
 
@@ -26,9 +26,10 @@ def record(source: Record, answer: Iterable[Record], tell: Callable[[int], None]
             total = one
     return {
         "type": "stream", "stream": source["stream"], "source": source["source"],
-        "verdict": DAMAGED if total["damages"] else SOUND, "from": total["from"], "to": total["to"],
-        "verified": total["bytes"], "sha256": total["sha256"], "damages": total["damages"],
-        "damaged": total["damaged_bytes"], "holes": holes, "losses": total["losses"], "audit": total["audit"],
+        "verdict": DAMAGED if total["damages"] else UNREAD if total["unreadable_bytes"] else SOUND,
+        "from": total["from"], "to": total["to"], "verified": total["bytes"], "sha256": total["sha256"],
+        "damages": total["damages"], "damaged": total["damaged_bytes"], "unreadable": total["unreadable_bytes"],
+        "holes": holes, "losses": total["losses"], "audit": total["audit"],
     }  # fmt: skip
 
 
@@ -47,7 +48,9 @@ def text(records: Sequence[Record]) -> list[str]:
             )
     damaged = sum(one["verdict"] == DAMAGED for one in records)
     told = sum(one["verified"] for one in records)
-    lines.append(f"{len(records):,} streams, {told:,} bytes verified, {damaged:,} damaged")
+    unread = sum(one["verdict"] == UNREAD for one in records)
+    more = f", {unread:,} not read as a whole" if unread else ""
+    lines.append(f"{len(records):,} streams, {told:,} bytes verified, {damaged:,} damaged{more}")
     return lines
 
 
@@ -77,5 +80,6 @@ def _lost(losses: Sequence[Record]) -> str:
 
 
 def status(records: Iterable[Record]) -> int:
-    """The exit status."""
-    return 1 if any(one["verdict"] == DAMAGED for one in records) else 0
+    """The exit status: that of the worst."""
+    found = {one["verdict"] for one in records}
+    return 1 if DAMAGED in found else 3 if UNREAD in found else 0

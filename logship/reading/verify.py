@@ -120,6 +120,7 @@ class Comparison:
                 proof.damages += record["damages"]
                 proof.damaged += record["damaged_bytes"]
                 proof.not_kept += record["not_kept_bytes"]
+                proof.unreadable += record["unreadable_bytes"]
             if record["type"] != "digest":
                 continue
             start, end = record["from"] + ahead, record["to"] + ahead

@@ -13,6 +13,8 @@ from typing import Any
 
 DAMAGED = "damage"
 NOT_KEPT = "not kept"
+UNREADABLE = "unreadable"
+"""They are there, for all that is known, and here they cannot be read: in the lake, without what reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Bytes from ``start`` to ``end`` that are not there: DAMAGED or NOT_KEPT. An empty one is a break in the order."""
+    """Bytes from ``start`` to ``end`` that cannot be given, and why. An empty one is a break in the order."""
 
     start: int
     end: int
@@ -45,7 +47,8 @@ class Digests:
         self._step = step
         self._all = hashlib.sha256()
         self._bytes = 0
-        self._damaged_bytes = self._damages = self._not_kept = 0
+        self._damaged_bytes = self._damages = 0
+        self._missing = {NOT_KEPT: 0, UNREADABLE: 0}
         self._begin()
 
     def feed_all(self, parts: Iterable[Piece | Hole]) -> list[dict[str, Any]]:
@@ -60,7 +63,7 @@ class Digests:
             if one.what == DAMAGED:
                 self._damaged_bytes += one.end - one.start
             else:
-                self._not_kept += one.end - one.start
+                self._missing[one.what] += one.end - one.start
             if one.start == one.end:
                 self._holes.append(one)
         start, end = (one.offset, one.offset + len(one.data)) if isinstance(one, Piece) else (one.start, one.end)
@@ -85,7 +88,7 @@ class Digests:
         total = {
             "type": "total", "from": self._start, "to": self._position, "bytes": self._bytes,
             "sha256": self._all.hexdigest(), "damages": self._damages, "damaged_bytes": self._damaged_bytes,
-            "not_kept_bytes": self._not_kept,
+            "not_kept_bytes": self._missing[NOT_KEPT], "unreadable_bytes": self._missing[UNREADABLE],
         }  # fmt: skip
         return [*found, total]
 

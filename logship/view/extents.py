@@ -1,16 +1,18 @@
 """Run: the bytes of a stream between two offsets, from the disk as it is now, each frame checked; and what cannot be.
 
 Nothing is taken from memory but where things are: whoever asks wants to know what is stored. Frames that do not follow
-on each other are damage, too. Left to others: lines (``window``), digests (``digests``).
+on each other are damage, too. What retention took from the journal comes out of the lake (``lake.exact``), up to the
+byte where the journal begins. Left to others: lines (``window``), digests (``digests``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from logship.collect.journal import Frame
 from logship.collect.stream import StreamState
+from logship.lake.exact import Exact
 from logship.view.blocks import Block
 from logship.view.digests import DAMAGED, NOT_KEPT, Hole, Piece
 from logship.view.journal_reader import Damage, Journal, Picture
@@ -36,22 +38,43 @@ class _Walk:
 
 
 class Extents:
-    """Reads ``journal``; for any thread."""
+    """Reads ``journal``, and ``exact``, the lake; for any thread."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, exact: Exact) -> None:
         self._journal = journal
+        self._exact = exact
 
     def first_offset(self, stream: StreamState) -> int:
-        """The first byte that is still kept; 0 where that cannot be read."""
+        """The first byte that is still kept, here or there; 0 where that cannot be read."""
+        kept = self._kept(stream)
+        first = self._exact.first_offset(stream) if kept else None
+        return kept if first is None else min(kept, first)
+
+    def read(self, picture: Picture, stream: StreamState, start: int, end: int) -> Iterator[Piece | Hole | None]:
+        """All bytes from ``start`` to ``end``, in order, in pieces and holes; None now and then while it looks."""
+        for one in self._of_journal(picture, stream, start, min(end, stream.next_offset)):
+            if isinstance(one, Hole) and one.end > one.start:
+                yield from self._elsewhere(stream, one)
+            else:
+                yield one
+
+    def _elsewhere(self, stream: StreamState, hole: Hole) -> Iterator[Piece | Hole | None]:
+        """What of a hole of the journal the lake has: all that retention took, be it while it was looked for."""
+        begins = hole.end if hole.what == NOT_KEPT else min(hole.end, max(hole.start, self._kept(stream)))
+        if begins > hole.start:
+            yield from self._exact.read(stream, hole.start, begins)
+        if hole.end > begins:
+            yield replace(hole, start=begins)
+
+    def _kept(self, stream: StreamState) -> int:
+        """The first byte that the journal keeps; 0 where that cannot be read."""
         try:
             return self._journal.first_offset(stream)
         except (Gone, Damage):
             return 0
 
-    def read(self, picture: Picture, stream: StreamState, start: int, end: int) -> Iterator[Piece | Hole | None]:
-        """All bytes from ``start`` to ``end``, in order, in pieces and holes; None now and then while it looks."""
-        end = min(end, stream.next_offset)
-        first = min(self.first_offset(stream), end)
+    def _of_journal(self, picture: Picture, stream: StreamState, start: int, end: int) -> Iterator[Piece | Hole | None]:
+        first = min(self._kept(stream), end)
         if start < first:
             yield Hole(start, first, NOT_KEPT, "they are older than what is kept")
         walk = _Walk(max(start, first))

@@ -61,7 +61,7 @@ class History:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.older = Older(Reader(journal.folder))
-        self.windows = Windows(journal)
+        self.windows = Windows(journal, sealed=self.older.exact.before)
         self._recorded: dict[tuple[int, int], int] = {}  # of frames with losses, by store and LSN
 
     # The last lines.

@@ -19,6 +19,7 @@ from logship.collect.stream import StreamState
 from logship.metrics import CONTENT_TYPE
 from logship.view.answers import NDJSON, READING, Refused, ndjson
 from logship.view.api import Api
+from logship.view.extents import Extents
 from logship.view.ledger import ledger, whose
 from logship.view.measures import measures
 from logship.view.openapi import SOURCES_PARAMETERS, document
@@ -34,6 +35,7 @@ class Lists:
         self._api = api
         self._journal = api.journal
         self._records = SourceRecords(api.history)
+        self._extents = Extents(api.journal, api.history.older.exact)
 
     async def streams(self, request: Request) -> Response:
         """The list of streams, as the collector answers it."""
@@ -109,4 +111,4 @@ class Lists:
         return JSONResponse({"ok": True, "cursor": str(picture.end), "streams": len(picture.streams)})
 
     def _listing(self, stream: StreamState) -> dict[str, Any]:
-        return stream.listing(self._journal.first_offset(stream))
+        return stream.listing(self._extents.first_offset(stream))

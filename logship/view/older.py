@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from logship.collect.stream import StreamState
+from logship.lake.exact import Exact
 from logship.lake.manifest import File
 from logship.lake.reader import Reader, Unreadable
 from logship.view.items import DAMAGE, Hidden, Item, Mark
@@ -23,6 +24,7 @@ class Older:
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
+        self.exact = Exact(reader)
 
     def paths(self) -> frozenset[str]:
         """The streams that it has lines of."""

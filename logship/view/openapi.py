@@ -93,7 +93,7 @@ REFUSALS = {
     "410": "The bytes at the beginning are not kept any more.",
     "500": "The bytes at the beginning are damaged.",
     "503": "There is no store yet, too many follow or make tables, or the journal is still read (`error` is reading): "
-    "ask again.",
+    "ask again. Of bytes also: those at the beginning are in the lake, which cannot be read here (unreadable).",
 }
 _REFUSED_BY_PARAMETERS = {"400", "404", "409"}
 _REFUSED_BY_BYTES = {"410", "500"}

@@ -10,6 +10,7 @@ from typing import Any
 
 from logship.collect.stream import StreamState
 from logship.view.counts import LineCounts
+from logship.view.extents import Extents
 from logship.view.history import History
 from logship.view.items import TimedLine
 from logship.view.journal_reader import Damage, Picture
@@ -36,6 +37,7 @@ class SourceRecords:
     def __init__(self, history: History) -> None:
         self._history = history
         self._journal = history.journal
+        self._extents = Extents(history.journal, history.older.exact)
         self._counts = LineCounts(history.journal)
         self._last: dict[str, tuple[tuple[int, int], int]] = {}  # stream -> (store, LSN of its last frame), time
 
@@ -87,7 +89,7 @@ class SourceRecords:
         return {path: self._journal.recent.bytes(path, now_ms) / seconds for path in picture.streams}
 
     def _facts(self, stream: StreamState, identity: Identity, lost: Sum) -> Found:
-        listing = stream.listing(self._journal.first_offset(stream))
+        listing = stream.listing(self._extents.first_offset(stream))
         return Found({
             "source": identity.label, "place": identity.place, "program": identity.program, "kind": identity.kind,
             "stream": stream.path, "bytes": stream.next_offset,

@@ -20,7 +20,7 @@ from logship.values import OFFSET_MAX, Invalid, parse_integer
 from logship.view.answers import NDJSON, Refused, ndjson
 from logship.view.api import STREAM_HEADERS, Api, joined
 from logship.view.audited import Audited
-from logship.view.digests import NOT_KEPT, Digests, Hole, Piece
+from logship.view.digests import DAMAGED, NOT_KEPT, UNREADABLE, Digests, Hole, Piece
 from logship.view.extents import Extents
 from logship.view.journal_reader import Picture
 from logship.view.openapi import BYTES, DIGEST_PARAMETERS, RANGE_PARAMETERS
@@ -31,6 +31,7 @@ WORK_BYTES = 4 * 1024 * 1024
 """What is read in one turn of a thread, and one piece more."""
 WORK_STEPS = 64
 HEARTBEAT_SECONDS = 5.0
+_REFUSED = {NOT_KEPT: (410, "not-kept"), DAMAGED: (500, "damaged"), UNREADABLE: (503, "unreadable")}
 
 
 class Stored:
@@ -38,7 +39,7 @@ class Stored:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._extents = Extents(api.journal)
+        self._extents = Extents(api.journal, api.history.older.exact)
         self._audited = Audited(api.journal.folder)
 
     async def digest(self, request: Request) -> Response:
@@ -59,7 +60,7 @@ class Stored:
                 break
         if first and isinstance(first[0], Hole) and first[0].end > first[0].start:
             hole = first[0]
-            status, code = (410, "not-kept") if hole.what == NOT_KEPT else (500, "damaged")
+            status, code = _REFUSED[hole.what]
             text = f"{stream.path} from {hole.start} to {hole.end}: {hole.text}"
             raise Refused(status, code, text, {"from": hole.start, "to": hole.end})
         return StreamingResponse(_plain(first, parts), media_type=BYTES, headers=STREAM_HEADERS)

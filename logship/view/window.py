@@ -7,7 +7,7 @@ that adjoin share nothing and miss nothing, however they are cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,11 +34,15 @@ class Past:
     chunks: list[Chunk]
 
 
-class Windows:
-    """Reads windows of ``journal``. ``splitter`` makes the lines."""
+Sealed = Callable[[str, int, int], tuple[int, int, bytes] | None]
+"""See ``lake.exact.Exact.before``: stream, LSN, offset -> the beginning of the line there."""
 
-    def __init__(self, journal: Journal, splitter: type[Splitter] = Splitter) -> None:
-        self._journal, self._splitter = journal, splitter
+
+class Windows:
+    """Reads windows of ``journal``. ``splitter`` makes the lines; ``sealed`` knows what the journal has no more."""
+
+    def __init__(self, journal: Journal, splitter: type[Splitter] = Splitter, sealed: Sealed = lambda *_: None) -> None:
+        self._journal, self._splitter, self._sealed = journal, splitter, sealed
 
     def of_block(
         self, block: Block, sought: Sought, start: int, end: int, *, with_open: bool = False
@@ -225,8 +229,12 @@ class Windows:
                 if frame.entry.stream != path or frame.entry.offset + frame.entry.length != low:
                     break
                 chunk = _chunk(frame, self._journal.body(frame))
-            except (Gone, Damage):
+            except Damage:
                 return Past(low, CUT, chunks[::-1])
+            except Gone:
+                offset, flags, data = self._sealed(path, lsn, low) or (low, CUT, b"")
+                beginning = [Chunk(offset, data, lsn, first.entry.time_ms)] if data else []
+                return Past(offset, flags, [*beginning, *chunks[::-1]])
             begins = _line_begins(chunk, min(max(wanted, chunk.offset), low))
             if begins is not None:
                 chunks.append(_from(chunk, begins))

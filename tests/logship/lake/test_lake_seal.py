@@ -18,9 +18,8 @@ from logship.lake import parquet, plan, proof, seal
 from logship.lake.batch import Batch
 from logship.lake.folder import LAKE, Folder
 from logship.lake.keep import GRACE_MS, Policy
-from logship.lake.manifest import Manifest
+from logship.lake.manifest import RETENTION, Manifest
 from logship.lake.parquet import Parquet, TooMuch
-from logship.lake.seal import RETENTION
 from logship.view.journal_reader import Journal
 from logship.view.moment import DAY_MS
 from tests.logship.lake.lakes import rebuilt, rows

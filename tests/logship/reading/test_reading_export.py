@@ -238,7 +238,7 @@ def test_damage_is_left_out_named_and_told_by_the_status(shelf: Shelf, viewer: V
     flip(shelf, Journal(shelf.folder).frame(lsn).body_lsn)
     found = export(viewer, "--format", "raw", "-o", str(tmp_path / "out"))
     assert found.returncode == 3
-    assert b"damaged in the store: " in found.stderr
+    assert b"damaged in the store or cannot be read there: " in found.stderr
     assert b"1 losses are recorded" in found.stderr
     (entry,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["streams"]
     assert (tmp_path / "out" / entry["file"]).read_bytes() == b"before\nbehind\n"

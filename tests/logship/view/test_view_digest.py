@@ -12,6 +12,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logship.lake.exact import Exact
+from logship.lake.reader import Reader
 from logship.values import Loss
 from logship.view.digests import DAMAGED, NOT_KEPT, Digests, Hole, Piece
 from logship.view.extents import Extents
@@ -43,7 +45,7 @@ def fill(shelf: Shelf, chance: random.Random, frames: int = 60) -> bytes:
 def read(shelf: Shelf, start: int, end: int, path: str = APP) -> list[Piece | Hole]:
     journal = Journal(shelf.folder)
     picture = journal.picture()
-    found = Extents(journal).read(picture, picture.streams[path], start, end)
+    found = Extents(journal, Exact(Reader(journal.folder))).read(picture, picture.streams[path], start, end)
     return [one for one in found if one is not None]
 
 
@@ -67,7 +69,11 @@ def test_a_damaged_body_costs_its_own_bytes_and_is_read_anew_each_time(shelf: Sh
     frame = journal.frame(lsn)
     assert journal.body(frame) == b"damaged\n"  # held from now on, and yet what is on the disk counts
     flip(shelf, frame.body_lsn + 2)
-    found = [one for one in Extents(journal).read(picture, picture.streams[APP], 3, 20) if one is not None]
+    found = [
+        one
+        for one in Extents(journal, Exact(Reader(journal.folder))).read(picture, picture.streams[APP], 3, 20)
+        if one is not None
+    ]
     assert [one if isinstance(one, Piece) else (one.start, one.end, one.what) for one in found] == [
         Piece(3, b"ore\n"), (7, 15, DAMAGED), Piece(15, b"behin"),
     ]  # fmt: skip
