@@ -22,10 +22,10 @@ COMMAND_CHARACTERS_MAX = 90
 
 
 def render(
-    template: str, evidence: Evidence, files: Mapping[str, str], clients: Mapping[str, int], log_lines: int
+    template: str, evidence: Evidence, files: Mapping[str, bool], clients: Mapping[str, int], log_lines: int
 ) -> str:
-    """The report. ``files``: paths of all that had to be collected; ``clients``: how many of each kind made the load;
-    ``log_lines``: how many lines of each container's log were kept."""
+    """The report. ``files``: paths of all that had to be collected, and whether each is there, else nothing links to
+    it; ``clients``: how many of each kind made the load; ``log_lines``: how many lines of each log were kept."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     generations = [item for step in evidence.steps for item in step.generations]
     return environment.from_string(template).render(
@@ -34,8 +34,8 @@ def render(
         clients=sum(clients.values()),
         log_lines=log_lines,
         versions=", ".join(f"{name} {version}" for name, version in sorted(evidence.versions.items())),
-        link=link,
-        address=address,
+        link=lambda text, path, fragment="": link(text, path, fragment) if files[path] else f"{text} (missing)",
+        picture=lambda text, path: f"!{link(text, path)}" if files[path] else f"*{text}: missing*",
         seconds=seconds,
         cut=cut,
         steps_table=_steps(evidence.steps),
@@ -194,14 +194,14 @@ def _failures(steps: Sequence[StepRecord]) -> str:
     return "\n".join(lines)
 
 
-def _files(task: Task, files: Mapping[str, str]) -> str:
+def _files(task: Task, files: Mapping[str, bool]) -> str:
     """All files of a task, a line a folder."""
     root = f"logs/task {task.number}/"
     folders: dict[str, list[str]] = {name: [] for name in ("", *(step.name for step in STEPS))}
     for path in sorted(files):
         if path.startswith(root):
             folder, _, leaf = path.removeprefix(root).rpartition("/")
-            folders[folder].append(link(leaf, path))
+            folders[folder].append(link(leaf, path) if files[path] else f"{leaf} (missing)")
     folders = {name: links for name, links in folders.items() if links}
     if len(folders) == 1:
         return f"Files: {', '.join(next(iter(folders.values())))}"

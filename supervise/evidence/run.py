@@ -149,7 +149,8 @@ class Walk:
         told = {problem.where for problem in evidence.problems}
         due = {path: shape for path, shape in files.items() if path not in unwritten | told}
         evidence.problems += [Problem(path, fault) for path, fault in missing(due, self.folder.read).items()]
-        self.folder.write("report.md", render(self._template, evidence, files, KINDS, LOG_LINES_MAX))
+        there = {path: path in unwritten or self.folder.read(path) is not None for path in files}
+        self.folder.write("report.md", render(self._template, evidence, there, KINDS, LOG_LINES_MAX))
         self.folder.write("evidence.json", {**evidence.as_json(), "complete": True})
 
 
