@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Mapping
 
 from logship import config
+from logship.collect.log import Log
 from logship.collect.retention import DAY_SECONDS
 from logship.commands import Command
 from logship.errors import USAGE, Fault
@@ -21,6 +23,9 @@ _BOUNDS = {
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     config.add_options(parser, "store", *_BOUNDS)
+    parser.add_argument(
+        "--optional", action="store_true", help="where DuckDB is not installed, say so and wait for SIGTERM"
+    )
     parser.add_argument("--once", action="store_true", help="seal all that is finished, and end")
     parser.epilog = (
         "Works beside `logship collect`, at the lowest priority, until SIGTERM, and ends with 0. A segment of the "
@@ -43,6 +48,8 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         if (error.name or "").partition(".")[0] not in ("duckdb", "nanoarrow"):
             raise
         hint = "install them: pip install 'duckdb>=1.4,<3' 'nanoarrow>=0.6'"
+        if options.optional:
+            return _off(str(error.name))
         raise Fault("seal without", str(error.name), "it is not installed", hint) from None
     from logship.lake.keep import Policy
 
@@ -50,6 +57,16 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         settings.lake_keep_bytes or None, (settings.lake_keep_days or settings.keep_days) * DAY_SECONDS or None
     )
     return run(Plan(settings.store, policy, settings.disk_free_min, options.once))
+
+
+def _off(name: str) -> int:
+    """Say that nothing is sealed, and be no program that ends again and again."""
+    hint = "the journal is kept as without a lake; in an image: `make images` fetches it where an index can be reached"
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    Log().say("WARNING", "off", cause=f"{name} is not installed: nothing is sealed", hint=hint)
+    signal.sigwait(signals)
+    return 0
 
 
 COMMANDS = {"seal": Command(_configure, _seal)}

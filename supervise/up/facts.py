@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from supervise.up import ports, venv
+from supervise.up import ports, venv, wheels
 from supervise.up.daemon import stale_pid_files
 from supervise.up.plan import OS_IMAGE, SLIM_IMAGE, TOOLS
 from supervise.up.request import Request
@@ -21,8 +21,8 @@ ANSWER_SECONDS = 8
 """How long an engine may take to answer before it counts as silent."""
 
 
-def gather(request: Request, shell: Shell, tree: Path, pull_error: str = "") -> Facts:
-    """The facts that ``request`` depends on; ``pull_error`` is what this run's own pull of the base image answered."""
+def gather(request: Request, shell: Shell, tree: Path, pull_error: str = "", wheels_error: str = "") -> Facts:
+    """The facts that ``request`` depends on; the errors are what this run's own pull and fetch answered."""
     needs = request.needs
     release = _os_release()
     docker = shell.find("docker")
@@ -48,6 +48,8 @@ def gather(request: Request, shell: Shell, tree: Path, pull_error: str = "") -> 
         commands="commands" in needs and venv.is_current(tree, dev="dev" in needs),
         images=_images(shell, names) if engine and "images" in needs else frozenset(),
         pull_error=pull_error,
+        wheels="images" in needs and wheels.are_there(tree),
+        wheels_error=wheels_error,
         mmdebstrap=bool(shell.find("mmdebstrap")),
         holders=_holders(request, shell, bool(engine), chosen) if "ports" in needs else (),
         missing_tools=_missing_tools(shell) if "load" in needs else (),

@@ -46,6 +46,9 @@ def steps_of(request: Request, facts: Facts) -> tuple[Step, ...]:
         steps.append(Step(Action.COMMANDS, "commands", text, "not there, or not as pyproject.toml says"))
     if "images" in needs:
         steps += _base(request, facts)
+        if not facts.wheels and not facts.wheels_error:
+            text = "DuckDB and nanoarrow for the collector, by pip into wheels/, 26 MB"
+            steps.append(Step(Action.FETCH, "wheels", text, "Debian has no packages of them"))
         reason = "the engine keeps the layers that did not change"
         steps.append(Step(Action.BUILD, "images", "build them", reason))
     if "stack" in needs:
@@ -88,6 +91,10 @@ def standing(request: Request, facts: Facts) -> list[str]:
         lines.append(f"tools: {' and '.join(facts.missing_tools)} not found; the tests that need them say so")
     if "images" in request.needs and base_image(request, facts):
         lines.append(f"base image: {base_image(request, facts)}")
+    if "images" in request.needs and facts.wheels:
+        lines.append("wheels: those of the collector are there")
+    elif "images" in request.needs and facts.wheels_error:
+        lines.append(f"wheels: there are none, so the collector seals nothing: {facts.wheels_error}")
     return lines
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from logship.errors import Fault
-from supervise.up import base, daemon, facts, packages, ports, venv
+from supervise.up import base, daemon, facts, packages, ports, venv, wheels
 from supervise.up.plan import WORK, base_image, lines_of, standing, steps_of
 from supervise.up.progress import Container, addresses, changes, counted, hopeless, is_complete, not_good
 from supervise.up.request import PORTS, Request
@@ -33,10 +33,11 @@ class Machine:
         self.shell = shell
         self.tree = tree
         self._pull_error = ""
+        self._wheels_error = ""
 
     def facts(self) -> Facts:
         """What it is like right now."""
-        return facts.gather(self.request, self.shell, self.tree, self._pull_error)
+        return facts.gather(self.request, self.shell, self.tree, self._pull_error, self._wheels_error)
 
     def perform(self, step: Step) -> None:
         """Do one preparing step. Raises Fault where it fails; a failed pull is a fact for the next plan instead."""
@@ -60,6 +61,11 @@ class Machine:
                     say(f"base image: the registry did not give it: {self._pull_error}")
             case Action.MAKE:
                 base.make(self.shell, step.subjects[0], self.request.mirror)
+            case Action.FETCH:
+                outcome = wheels.fetch(self.shell, self.tree)
+                self._wheels_error = "" if outcome.status == 0 else outcome.last
+                if self._wheels_error:
+                    say("wheels: no index of Python packages gave them; say it again where one can be reached")
             case _:
                 raise AssertionError(f"{step.action} prepares nothing")
 

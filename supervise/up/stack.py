@@ -87,7 +87,7 @@ class Stack:
                 removed.append(name)
             elif "no such image" not in outcome.text.lower():
                 kept.append(f"{name}: {outcome.last}")
-        for title in (*TARGETS, "code"):
+        for title in (*TARGETS, "code", "lake"):
             mark = f"label=org.opencontainers.image.title=logship/{title}"
             self._shell.run("docker", "image", "prune", "--force", "--filter", mark, seconds=60)
         return removed, kept

@@ -15,6 +15,7 @@ class Action(StrEnum):
     COMMANDS = "install the commands"
     PULL = "pull the base image"
     MAKE = "make the base image"
+    FETCH = "fetch the wheels"
     BUILD = "build the images"
     RUN = "run the stack"
 
@@ -51,7 +52,8 @@ class Facts:
     version that answers, else ``engine_error``; ``dockerd`` path of the daemon; ``starter`` systemd, service or hand;
     ``stale_pids`` pid files of daemons that are gone; ``compose`` the command's words; ``ensurepip`` whether a venv
     can be made; ``venv_package`` where that comes from; ``commands`` whether .venv holds what pyproject.toml says;
-    ``images`` those of the base images that are here; ``pull_error`` what a pull of this run answered.
+    ``images`` those of the base images that are here; ``pull_error`` what a pull of this run answered; ``wheels``
+    whether those of the collector's image are here, ``wheels_error`` why this run could not fetch them.
     """
 
     system: str = "Debian GNU/Linux 12 (bookworm)"
@@ -71,6 +73,8 @@ class Facts:
     commands: bool = False
     images: frozenset[str] = frozenset()
     pull_error: str = ""
+    wheels: bool = False
+    wheels_error: str = ""
     mmdebstrap: bool = False
     holders: tuple[Holder, ...] = ()
     missing_tools: tuple[str, ...] = ()

@@ -54,7 +54,10 @@ def test_every_program_of_every_container_has_its_stream(stack: Stack) -> None:
             for name in ("haproxy", "counters", "serf", "balance", "supervise", "supervisord", "spool", "ship")
         ),
         *(f"webapp:{name}" for name in ("webapp", "serf", "supervise", "supervisord", "spool", "ship")),
-        *(f"collector:{name}" for name in ("collect", "view", "audit", "supervise", "supervisord", "spool", "ship")),
+        *(
+            f"collector:{name}"
+            for name in ("collect", "view", "audit", "seal", "supervise", "supervisord", "spool", "ship")
+        ),
     }
     eventually("every stream is there", lambda: wanted <= sources(stack), seconds=60)
 

@@ -87,13 +87,14 @@ def test_pid_1_is_supervise_init_and_the_health_check_is_cheap() -> None:
     assert packages["HEALTHCHECK"].startswith("--interval=2s ")
 
 
-def test_the_context_of_the_build_holds_the_code_alone() -> None:
+def test_the_context_of_the_build_holds_the_code_and_the_wheels_alone() -> None:
     lines = (TREE / ".dockerignore").read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if line and not line.startswith("#")]
     assert kept[0] == "*"
-    assert {line for line in kept if line.startswith("!")} == {"!supervise", "!logship", "!templates", "!images"}
+    folders = {"supervise", "logship", "templates", "images", "wheels"}
+    assert {line for line in kept if line.startswith("!")} == {f"!{folder}" for folder in folders}
     copied = {rest.split()[0].split("/")[0] for word, rest in instructions() if word == "COPY" and "--from" not in rest}
-    assert copied == {"supervise", "logship", "templates", "images"}
+    assert copied == folders
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -24,6 +24,7 @@ READY = Facts(
     commands=True,
     images=frozenset({OS_IMAGE}),
     mmdebstrap=True,
+    wheels=True,
 )
 
 
@@ -42,7 +43,7 @@ def refusal(facts: Facts, request: Request = UP) -> Fault:
 def test_a_bare_debian_gets_packages_an_engine_the_commands_and_a_base_image() -> None:
     steps = steps_of(UP, BARE)
     assert [step.action for step in steps] == [
-        Action.INSTALL, Action.START, Action.COMMANDS, Action.PULL, Action.BUILD, Action.RUN,
+        Action.INSTALL, Action.START, Action.COMMANDS, Action.PULL, Action.FETCH, Action.BUILD, Action.RUN,
     ]  # fmt: skip
     assert steps[0].subjects[0] == "docker.io"
     assert "python3-venv" in steps[0].subjects
@@ -150,6 +151,14 @@ def test_a_base_image_of_ones_choice_is_never_replaced_by_another() -> None:
     assert actions(replace(READY, images=frozenset({"mine:1"})), chosen) == [Action.BUILD, Action.RUN]
 
 
+def test_the_wheels_of_the_collector_are_fetched_once_and_done_without_where_nobody_gives_them() -> None:
+    none = replace(READY, wheels=False)
+    assert actions(none) == [Action.FETCH, Action.BUILD, Action.RUN]
+    assert actions(replace(none, wheels_error="no index")) == [Action.BUILD, Action.RUN]
+    assert any("seals nothing: no index" in line for line in standing(UP, replace(none, wheels_error="no index")))
+    assert any(line.startswith("wheels: ") for line in standing(UP, READY))
+
+
 def test_the_tests_get_their_tools_from_packages_or_do_without() -> None:
     facts = replace(READY, missing_tools=("wrk", "chromium"))
     assert "chromium|chromium-browser" in steps_of(TEST, facts)[0].subjects
@@ -175,7 +184,7 @@ def test_the_printed_plan_numbers_the_steps_and_tells_a_refusal() -> None:
     lines, feasible = lines_of(UP, BARE)
     assert feasible
     assert lines[0].startswith("plan: ")
-    assert lines[-1].startswith(" 6 stack: ")
+    assert lines[-1].startswith(" 7 stack: ")
     lines, feasible = lines_of(UP, replace(BARE, apt=False))
     assert not feasible
     assert "it would stop here" in lines[-1]
