@@ -50,6 +50,9 @@ class Lake:
         for file in self._manifest.files:
             if file.end_lsn > start and self._size(file.name) != file.bytes:
                 return Held(file.first_lsn, f"{file.name} of the lake is missing, or not of the size it had")
+        unended = self._manifest.unended
+        if unended is not None and self._size(unended.name) != unended.bytes:
+            return Held(0, f"{unended.name} of the lake is missing, or not of the size it had")
         return Held(sealed_end)
 
     def _load(self) -> bool:

@@ -16,7 +16,7 @@ from logship.view.items import START, Mark
 from logship.view.journal_reader import Journal
 from logship.view.lines import LINE_BYTES_MAX, Chunk, Line, Splitter
 from logship.view.moment import Said, Times, all_own_ms, own_ms
-from logship.view.window import Windows
+from logship.view.window import Sealed, Windows
 
 
 class Several(Line):
@@ -54,10 +54,10 @@ def _is_long(data: bytes, first: int, last: int) -> bool:
 
 
 class TimedLines:
-    """Reads lines of ``journal``."""
+    """Reads lines of ``journal``; ``sealed`` knows how lines begin that it has no more."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._windows = Windows(journal, BulkSplitter)
+    def __init__(self, journal: Journal, sealed: Sealed) -> None:
+        self._windows = Windows(journal, BulkSplitter, sealed)
 
     def of(self, stream: StreamState, frames: list[Frame]) -> Iterator[tuple[int, Line] | Rows | Mark]:
         """What completes with all of a stream's frames between two LSNs: lines with their times, rows, marks."""
@@ -71,6 +71,10 @@ class TimedLines:
                 if item.what == START:
                     times.forget()
                 yield item
+
+    def unended(self, path: str, last: Frame) -> tuple[int, int, bytes]:
+        """See ``Windows``."""
+        return self._windows.unended(path, last)
 
 
 class _Times:

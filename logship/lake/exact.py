@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from logship.collect.stream import StreamState
 from logship.lake.manifest import RETENTION, File, Manifest
 from logship.lake.reader import Reader, Unreadable
+from logship.lake.unended import Unended
 from logship.view.digests import DAMAGED, NOT_KEPT, UNREADABLE, Hole, Piece
 from logship.view.lines import CUT, LINE_BYTES_MAX, PART, TORN
 
@@ -60,6 +61,9 @@ class Exact:
                 first = self._first_of(file, stream)
                 if first is not None:
                     return first
+            held = self._unended(self._reader.manifest(), stream)
+            if held is not None:
+                return held.offset
         except Unreadable:
             return None
         return None
@@ -71,6 +75,7 @@ class Exact:
             try:
                 manifest = self._reader.manifest()
                 yield from self._of_files(manifest, stream, walk, end)
+                yield from self._of_unended(manifest, stream, walk, end)
             except Unreadable as error:
                 if error.gone:
                     continue  # who has what was not read yet is looked up anew
@@ -91,9 +96,13 @@ class Exact:
         """
         key = path, lsn, offset
         try:
-            files = self._by_path(self._reader.manifest()).get(path, [])
+            manifest = self._reader.manifest()
+            files = self._by_path(manifest).get(path, [])
             if key not in self._befores:
-                found = self._before(files, path, lsn, offset)
+                held = self._reader.unended(manifest).get(path)
+                found = held.up_to(offset) if held is not None and held.created_lsn <= lsn <= held.lsn else None
+                if found is None:
+                    found = self._before(files, path, lsn, offset)
                 if found is not None and len(found[2]) > REMEMBERED_BYTES_MAX:
                     return found
                 if len(self._befores) >= REMEMBERED_MAX:
@@ -146,6 +155,21 @@ class Exact:
                     yield Hole(walk.position, until, what, fault)
                 walk.position = until
             walk.lsn = max(walk.lsn, file.end_lsn)
+
+    def _of_unended(
+        self, manifest: Manifest, stream: StreamState, walk: _Walk, end: int
+    ) -> Iterator[Piece | Hole | None]:
+        """What is there of a line that had no end yet. Raises Unreadable."""
+        held = self._unended(manifest, stream)
+        if held is None or held.offset >= end or held.end <= walk.position:
+            return
+        yield from self._gap(manifest, stream, walk, held.offset, held.lsn)
+        yield Piece(walk.position, held.data[walk.position - held.offset : end - held.offset])
+        walk.position, walk.lsn = min(end, held.end), held.lsn
+
+    def _unended(self, manifest: Manifest, stream: StreamState) -> Unended | None:
+        held = self._reader.unended(manifest).get(stream.path)
+        return held if held is not None and held.created_lsn == stream.created_lsn else None
 
     def _of_file(
         self, manifest: Manifest, file: File, stream: StreamState, walk: _Walk, end: int

@@ -3,6 +3,7 @@
     lake/lock                                       flock of the ``logship seal`` that works in it
     lake/manifest.json                              what is published; replaced as a whole
     lake/day=YYYY-MM-DD/<first LSN>-<end LSN>.parquet     files; what the manifest does not name is none
+    lake/unended-<LSN>.jsonl                        lines that have no end there (``unended``)
 
 A file is written under a name of its own (``.`` before, ``.new`` behind), synced, verified, renamed, its folder synced,
 and only then named by the manifest. Left to others: what is in it (``parquet``), when (``seal``).
@@ -13,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import xxhash
@@ -21,11 +22,14 @@ import xxhash
 from logship.collect.folder import FILE_MODE, segment_name, sync_folder
 from logship.errors import USAGE, Fault
 from logship.files import replace
-from logship.lake.manifest import Manifest, parse
+from logship.lake.manifest import Beginnings, Manifest, parse
+from logship.lake.unended import Unended
+from logship.lake.unended import parse as parse_unended
 from logship.values import Invalid
 
 LAKE = "lake"
 MANIFEST = "manifest.json"
+UNENDED = "unended"
 _PIECE_BYTES = 1 << 20
 
 
@@ -85,6 +89,21 @@ class Folder:
         sync_folder(fresh.parent)
         return name
 
+    def keep_unended(self, content: bytes, end_lsn: int) -> Beginnings:
+        """Make the file of the lines that have no end at ``end_lsn``, durable. Raises OSError."""
+        name = f"{UNENDED}-{segment_name(end_lsn)}.jsonl"
+        replace(self.path / name, content, FILE_MODE)
+        return Beginnings(name, len(content), xxhash.xxh3_128(content).hexdigest())
+
+    def unended(self, manifest: Manifest) -> Mapping[str, Unended]:
+        """The lines that have no end yet. Raises Fault."""
+        found = load_unended(self._store, manifest)
+        if isinstance(found, Invalid):
+            assert manifest.unended is not None
+            hint = "bring the file back; without it beginnings of lines are lost"
+            raise Fault("read", str(self.path / manifest.unended.name), f"it {found.reason}", hint)
+        return found
+
     def discard(self, fresh: Path) -> None:
         """Remove what was not finished."""
         with contextlib.suppress(OSError):
@@ -101,6 +120,7 @@ class Folder:
     def sweep(self, manifest: Manifest) -> list[str]:
         """Delete what a crash left: files that no manifest ever named. Their names."""
         known = {file.name for file in manifest.files} | {one.name for one in manifest.leaving}
+        known |= set() if manifest.unended is None else {manifest.unended.name}
         found = [name for name in self._files() if name not in known]
         self.delete(found)
         return found
@@ -125,6 +145,8 @@ class Folder:
             for path in sorted(folder.iterdir()):
                 if path.suffix in (".parquet", ".new"):
                     yield f"{folder.name}/{path.name}"
+        for path in sorted(self.path.glob(f"*{UNENDED}-*")):
+            yield path.name
 
 
 def load(store: Path) -> Manifest | None:
@@ -140,6 +162,19 @@ def load(store: Path) -> Manifest | None:
         hint = "run the logship that wrote it, or move the lake away: it is made anew from what the journal holds"
         raise Fault("read", str(path), f"it {found.reason}", hint)
     return found
+
+
+def load_unended(store: Path, manifest: Manifest) -> Mapping[str, Unended] | Invalid:
+    """The lines that had no end where the lake of a store is sealed up to, by stream."""
+    if manifest.unended is None:
+        return {}
+    try:
+        content = (store / LAKE / manifest.unended.name).read_bytes()
+    except OSError as error:
+        return Invalid(f"cannot be read: {error.strerror}")
+    if xxhash.xxh3_128(content).hexdigest() != manifest.unended.check:
+        return Invalid("is not what was written")
+    return parse_unended(content)
 
 
 def sync(path: Path) -> tuple[int, str]:

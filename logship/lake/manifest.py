@@ -43,6 +43,15 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginnings:
+    """The file with the lines that had no end yet at ``sealed_end`` (``unended``); ``check`` as a file's."""
+
+    name: str
+    bytes: int
+    check: str
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """LSNs of which no line is in the lake, and why."""
 
@@ -85,7 +94,7 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is published. ``files`` are in the order of their LSNs."""
+    """What is published. ``files`` are in the order of their LSNs; ``unended`` is None where every line has an end."""
 
     sealed_end: int = 0
     files: tuple[File, ...] = ()
@@ -93,6 +102,14 @@ class Manifest:
     damaged: tuple[Damaged, ...] = ()
     deleted: tuple[Deleted, ...] = ()
     leaving: tuple[Leaving, ...] = field(default=())
+    unended: Beginnings | None = None
+
+    def beginning(self, unended: Beginnings | None, now_ms: int) -> Manifest:
+        """With other lines that have no end yet. To be published with the files that go with them."""
+        if unended == self.unended:
+            return self
+        gone = () if self.unended is None else (Leaving(self.unended.name, now_ms),)
+        return replace(self, unended=unended, leaving=(*self.leaving, *gone))
 
     def sealed(self, end_lsn: int, file: File | None, damaged: tuple[Damaged, ...] = ()) -> Manifest:
         """With everything up to ``end_lsn``: in ``file``, or there is no line."""
@@ -183,6 +200,7 @@ def parse(content: bytes) -> Manifest | Invalid:
             tuple(Damaged(**one) for one in said["damaged"]),
             tuple(Deleted(**one) for one in said["deleted"]),
             tuple(Leaving(**one) for one in said["leaving"]),
+            Beginnings(**unended) if (unended := said.get("unended")) else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Invalid(f"cannot be read ({error!r})")

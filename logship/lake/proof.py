@@ -18,6 +18,8 @@ from logship.errors import Fault
 from logship.lake.manifest import Damaged
 from logship.lake.parquet import Parquet
 from logship.view.journal_reader import Damage, Journal
+from logship.view.segments import Gone
+from logship.view.window import Sealed
 
 
 @dataclass(slots=True)
@@ -40,11 +42,12 @@ class _Run:
 
 
 class Proof:
-    """Compares files with ``journal``."""
+    """Compares files with ``journal``; ``sealed`` knows how lines begin that it has no more."""
 
-    def __init__(self, journal: Journal, parquet: Parquet) -> None:
+    def __init__(self, journal: Journal, parquet: Parquet, sealed: Sealed) -> None:
         self._journal = journal
         self._parquet = parquet
+        self._sealed = sealed
 
     def check(self, path: Path, expected: Sequence[Expected]) -> dict[str, tuple[int, int]]:
         """By stream where its first row begins and its last one ends.
@@ -95,8 +98,15 @@ class Proof:
         """The bytes of a stream from the journal; ``skip`` those that cannot be read."""
         earlier: list[Frame] = []
         first = frames[0]
-        while first.entry.offset > start and first.entry.previous is not None:
-            first = self._journal.frame(first.entry.previous)
+        while first.entry.offset > start and (previous := first.entry.previous) is not None:
+            try:
+                first = self._journal.frame(previous)
+            except Gone:
+                known = self._sealed(first.entry.stream, previous, first.entry.offset)
+                if known is None:
+                    raise
+                yield known[2][max(0, start - known[0]) : max(0, end - known[0])]
+                break
             earlier.append(first)
         for frame in [*reversed(earlier), *frames]:
             offset, length = frame.entry.offset, frame.entry.length

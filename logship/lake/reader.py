@@ -7,15 +7,17 @@ the lines (``view.older``), writing files, and reading them whole (``parquet``).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from logship.errors import Fault
-from logship.lake.folder import LAKE, MANIFEST, load
-from logship.lake.manifest import File, Manifest
+from logship.lake.folder import LAKE, MANIFEST, load, load_unended
+from logship.lake.manifest import Beginnings, File, Manifest
+from logship.lake.unended import Unended
+from logship.values import Invalid
 from logship.view.lines import CUT, OPEN, PART, TORN, Line
 
 MEMORY = "300MB"
@@ -42,6 +44,7 @@ class Reader:
         self._seen: tuple[int, int, int] | None = None
         self._manifest = Manifest()
         self._paths: frozenset[str] = frozenset()
+        self._unended: tuple[Beginnings | None, Mapping[str, Unended]] | None = None
         self._connection: Any = None
 
     def manifest(self) -> Manifest:
@@ -61,6 +64,18 @@ class Reader:
             except Fault as fault:
                 raise Unreadable(str(fault)) from fault
             return self._manifest
+
+    def unended(self, manifest: Manifest) -> Mapping[str, Unended]:
+        """The lines that had no end where this manifest, read just now, ends, by stream. Raises Unreadable."""
+        with self._lock:
+            if self._unended is None or self._unended[0] != manifest.unended:
+                found = load_unended(self._store, manifest)
+                if isinstance(found, Invalid):
+                    assert manifest.unended is not None
+                    gone = not (self._store / LAKE / manifest.unended.name).exists()
+                    raise Unreadable(f"{manifest.unended.name} of the lake {found.reason}", gone=gone)
+                self._unended = manifest.unended, found
+            return self._unended[1]
 
     def paths(self) -> frozenset[str]:
         """The streams of which it has lines. Raises Unreadable."""

@@ -80,7 +80,7 @@ class Sealing:
         self._stop = stop
         self._now_ms = now_ms
         self._full = False
-        self.sealer = Sealer(journal, folder, plan.disk_free_min, stop.is_set)
+        self.sealer = Sealer(journal, folder, plan.disk_free_min, stop.is_set, now_ms)
 
     def run(self) -> None:
         """Until told to stop, or once. Raises Fault, and OSError that is no full disk."""

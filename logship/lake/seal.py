@@ -6,6 +6,7 @@ between any two leaves the manifest of before, and what it does not name is remo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +22,7 @@ from logship.lake.manifest import RETENTION, Damaged, File, Manifest
 from logship.lake.parquet import Parquet, TooMuch
 from logship.lake.plan import RAW_BYTES_MAX, Piece, piece
 from logship.lake.proof import Expected, Proof
+from logship.lake.unended import Unended, pack
 from logship.view.items import DAMAGE, Mark
 from logship.view.journal_reader import Damage, Journal, Picture
 
@@ -53,18 +55,35 @@ class _Made:
 
 
 class Sealer:
-    """Seals finished segments of ``journal`` into ``folder``. ``free_min``: room on the disk that it leaves."""
+    """Seals finished segments of ``journal`` into ``folder``. ``free_min``: room on the disk that it leaves.
 
-    def __init__(self, journal: Journal, folder: Folder, free_min: int, is_stopped: Callable[[], bool]) -> None:
+    ``now_ms`` is the clock.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        folder: Folder,
+        free_min: int,
+        is_stopped: Callable[[], bool],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._journal = journal
         self._folder = folder
         self._free_min = free_min
         self._is_stopped = is_stopped
-        self._lines = TimedLines(journal)
+        self._now_ms = now_ms
+        self._lines = TimedLines(journal, self._beginning)
         self._parquet = Parquet()
-        self._proof = Proof(journal, self._parquet)
+        self._proof = Proof(journal, self._parquet, self._beginning)
         self._raw_bytes_max = RAW_BYTES_MAX
         self.manifest = folder.load()
+        self._unended = folder.unended(self.manifest)
+
+    def _beginning(self, path: str, _lsn: int, offset: int) -> tuple[int, int, bytes] | None:
+        """See ``view.window.Sealed``: what was kept of a line when all before was sealed."""
+        held = self._unended.get(path)
+        return None if held is None else held.up_to(offset)
 
     def publish(self, manifest: Manifest) -> None:
         """Make it the truth. Raises OSError, then the old one is."""
@@ -132,7 +151,7 @@ class Sealer:
             chunks.append(self._parquet.chunk(batch))
         damaged = tuple(place for one in expected for place in one.damaged)
         if not made.rows:
-            self.publish(self.manifest.sealed(found.end, None, damaged))
+            self._publish(found, picture, None, damaged)
             return True
         fresh = self._folder.fresh(found.day_text)
         try:
@@ -140,11 +159,36 @@ class Sealer:
         except BaseException:
             self._folder.discard(fresh)
             raise
-        self.publish(self.manifest.sealed(found.end, file, damaged))
+        self._publish(found, picture, file, damaged)
         # What comes next is taken for like what was: as many bytes of it as fit. Of little nothing can be told.
         fit = made.raw_bytes * HELD_MAX * 3 // (held * 4)
         self._raw_bytes_max = min(RAW_BYTES_MAX, max(1, fit)) if held > HELD_MAX // 8 else RAW_BYTES_MAX
         return file
+
+    def _publish(self, found: Piece, picture: Picture, file: File | None, damaged: tuple[Damaged, ...]) -> None:
+        """Publish what was sealed, with the beginnings of the lines that were not, since they have no end yet."""
+        kept = {
+            path: one
+            for path, one in self._unended.items()
+            if path not in found.frames and self._is_of(one, picture.streams.get(path))
+        }
+        for path, frames in found.frames.items():
+            stream, last = picture.streams.get(path), frames[-1]
+            if stream is not None and last.lsn >= stream.created_lsn:
+                offset, flags, data = self._lines.unended(path, last)
+                if data:
+                    kept[path] = Unended(path, stream.created_lsn, offset, flags, last.lsn, last.entry.time_ms, data)
+        beginnings = self.manifest.unended
+        if kept != self._unended:
+            beginnings = self._folder.keep_unended(pack(kept.values()), found.end) if kept else None
+        manifest = self.manifest.beginning(beginnings, self._now_ms())
+        self.publish(manifest.sealed(found.end, file, damaged))
+        self._unended = kept
+
+    def _is_of(self, line: Unended, stream: StreamState | None) -> bool:
+        """Whether that stream is still there, and retention has not taken from the lake what came with the line."""
+        deleted_end = self.manifest.deleted[-1].end_lsn if self.manifest.deleted else 0
+        return stream is not None and stream.created_lsn == line.created_lsn and line.lsn >= deleted_end
 
     def _file(self, found: Piece, made: _Made, fresh: Path, chunks: list[Any], expected: list[Expected]) -> File:
         self._parquet.write(fresh, chunks)

@@ -213,15 +213,28 @@ class Windows:
             return None
         return next((pair for pair in before.starts if pair[0] == entry.offset), None)
 
+    def unended(self, path: str, last: Frame) -> tuple[int, int, bytes]:
+        """The line that has no end after the frame ``last``: where it begins, how (see ``lines``), and its bytes.
+
+        No bytes where that frame ends a line. Raises Gone, when ``last`` itself is.
+        """
+        entry = last.entry
+        if last.flags & CLOSES or last.kind is Kind.CLOSE:
+            return entry.offset + entry.length, 0, b""
+        past = self._before(path, entry.offset + entry.length, last.lsn, entry.time_ms, 0)
+        return past.offset, past.flags, b"".join(chunk.data for chunk in past.chunks)
+
     def _past(self, path: str, first: Frame, besides: int) -> Past:
         """What a Splitter has to see before ``first``: from the line's beginning on, or from ``besides`` bytes before.
 
         The chunks are cut at a place where a line begins.
         """
-        position = first.entry.offset
+        return self._before(path, first.entry.offset, first.entry.previous, first.entry.time_ms, besides)
+
+    def _before(self, path: str, position: int, lsn: int | None, time_ms: int, besides: int) -> Past:
+        """The same before offset ``position``, where ``lsn`` is that of the frame before it."""
         chunks: list[Chunk] = []
         wanted = position - besides
-        lsn = first.entry.previous
         low = position
         while lsn is not None and low > 0:
             try:
@@ -233,7 +246,7 @@ class Windows:
                 return Past(low, CUT, chunks[::-1])
             except Gone:
                 offset, flags, data = self._sealed(path, lsn, low) or (low, CUT, b"")
-                beginning = [Chunk(offset, data, lsn, first.entry.time_ms)] if data else []
+                beginning = [Chunk(offset, data, lsn, time_ms)] if data else []
                 return Past(offset, flags, [*beginning, *chunks[::-1]])
             begins = _line_begins(chunk, min(max(wanted, chunk.offset), low))
             if begins is not None:

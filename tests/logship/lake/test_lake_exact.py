@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logship.collect.journal import Entry, Kind
+from logship.collect.journal import Entry, Frame, Kind
 from logship.lake import exact as exact_module
 from logship.lake.exact import Exact
 from logship.lake.folder import LAKE
@@ -23,7 +23,9 @@ from logship.lake.reader import Reader
 from logship.view.digests import DAMAGED, NOT_KEPT, UNREADABLE, Hole, Piece
 from logship.view.extents import Extents
 from logship.view.journal_reader import Journal
-from tests.logship.lake.lakes import seal
+from logship.view.lines import Line
+from logship.view.window import Windows
+from tests.logship.lake.lakes import rebuilt, seal
 from tests.logship.lake.test_lake_lines import break_bodies
 from tests.logship.view.shelf import Shelf
 
@@ -34,7 +36,9 @@ FORMS = st.one_of(
     st.sampled_from([b"\n", b"\r\n", b"\n\n\n", b"\r", b"\x00\n", b"caf\xc3", b"\xa9\n", b"no end", b"\xff\xfe\n"]),
 )
 APPENDS = st.lists(
-    st.tuples(st.sampled_from([APP, "b/1/haproxy/i"]), FORMS, st.sampled_from(["", "", "rotate", "seal", "start"])),
+    st.tuples(
+        st.sampled_from([APP, "b/1/haproxy/i"]), FORMS, st.sampled_from(["", "", "rotate", "seal", "drop", "start"])
+    ),
     max_size=10,
 )
 
@@ -76,13 +80,16 @@ def test_whatever_retention_took_any_range_is_given_exactly(
             starts = ((len(written.get(path, b"")), "2026-11-23T20:00:00Z"),) if what == "start" else ()
             shelf.append(path, content, starts=starts)
             written[path] = written.get(path, b"") + content
-            if what in ("rotate", "seal"):
+            if what in ("rotate", "seal", "drop"):
                 shelf.rotate()
-            if what == "seal":
+            if what in ("seal", "drop"):
                 seal(store)
+            if what == "drop":
+                shelf.drop_oldest(len(Journal(store).segments()) - 1)
         for path in written:
-            shelf.append(path, b"the end\n")
-            written[path] += b"the end\n"
+            if data.draw(st.booleans()):
+                shelf.append(path, b"the end\n")
+                written[path] += b"the end\n"
         shelf.rotate()
         seal(store)
         shelf.drop_oldest(min(drops, len(Journal(store).segments()) - 1))
@@ -178,12 +185,7 @@ def test_a_line_that_was_open_where_the_journal_begins_is_whole_once_it_is_seale
     seal(shelf.folder)
     for drops in (1, 1, 1):
         shelf.drop_oldest(drops)
-        kept = b"" if len(Journal(shelf.folder).segments()) == 1 else b"last"
-        found = read(shelf.folder, 0, 36)
-        assert (
-            b"".join(one for one in told(found) if isinstance(one, bytes))[:32] == b"first\nbeginning, middle and end\n"
-        )
-        assert (told(found)[-1] == (32, 36, NOT_KEPT)) == (not kept)
+        assert b"".join(told(read(shelf.folder, 0, 36))) == b"first\nbeginning, middle and end\nlast"
 
 
 def test_a_file_that_is_not_what_was_written_is_damage_and_the_others_are_given(older: Shelf) -> None:
@@ -292,3 +294,46 @@ def test_of_a_long_range_little_is_held(shelf: Shelf, monkeypatch: pytest.Monkey
     assert b"".join(told(found)) == written
     assert max(len(one) for one in told(found)) < 50_000 + 100
     assert max(high - low for low, high in asked) <= 200_000
+
+
+def test_a_line_without_an_end_is_kept_by_the_lake_until_it_has_one(shelf: Shelf) -> None:
+    shelf.append(APP, b"first\nproceed? ")
+    shelf.rotate()
+    shelf.append("b/1/haproxy/i", b"a line of another one\n")
+    shelf.rotate()
+    seal(shelf.folder)
+    shelf.drop_oldest(2)
+    assert told(read(shelf.folder, 0, 15)) == [b"first\n", b"proceed? "]
+    assert told(read(shelf.folder, 8, 10)) == [b"oc"]
+    shelf.append("b/1/haproxy/i", b"one more\n")
+    shelf.append(APP, b"really? ")
+    shelf.rotate()
+    seal(shelf.folder)
+    shelf.drop_oldest(1)
+    assert b"".join(told(read(shelf.folder, 0, 23))) == b"first\nproceed? really? "
+    shelf.append(APP, b"yes\n")
+    assert b"".join(told(read(shelf.folder, 0, 27))) == b"first\nproceed? really? yes\n"
+    journal = Journal(shelf.folder)
+    windows = Windows(journal, sealed=Exact(Reader(shelf.folder)).before)
+    picture = journal.picture()
+    (last,) = [frame for frame in all_frames(journal) if frame.entry.stream == APP]
+    lines = [line for line in windows.items(picture.streams[APP], [last]) if isinstance(line, Line)]
+    assert [(line.offset, line.data, line.flags) for line in lines] == [(6, b"proceed? really? yes\n", 0)]
+    shelf.rotate()
+    manifest = seal(shelf.folder).manifest
+    assert manifest.unended is None
+    shelf.drop_oldest(1)
+    assert b"".join(told(read(shelf.folder, 0, 27))) == b"first\nproceed? really? yes\n"
+    assert [(stream, offset, data) for stream, offset, data in rebuilt(shelf.folder) if stream == APP] == [
+        (APP, 0, b"first\n"),
+        (APP, 6, b"proceed? really? yes\n"),
+    ]
+
+
+def all_frames(journal: Journal) -> list[Frame]:
+    return [
+        frame
+        for lsn in journal.segments()
+        for frame in journal.walk(lsn, lsn, journal.durable())
+        if frame.kind in (Kind.APPEND, Kind.CLOSE)
+    ]
