@@ -6,7 +6,7 @@ UP := $(PYTHON) -m supervise.up
 DIR ?= evidence
 
 .DEFAULT_GOAL := help
-.PHONY: help up scale down images evidence test ci-long guarantees lint unit e2e conformance torture bench-ship bench-capture
+.PHONY: help up scale down images evidence test ci-long guarantees lint unit e2e conformance torture bench-ship bench-capture bench-search
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -59,6 +59,10 @@ bench-capture: ## what logging through spool and ship costs HAProxy, beside logg
 	@$(UP) images
 	@$(UP) tools
 	@LOGSHIP_IMAGES=$(or $(LOGSHIP_IMAGES),$(PROJECT),logship) .venv/bin/python -m bench.capture $(ARGS)
+
+bench-search: ## how fast what is stored is found, beside ripgrep, awk and plain DuckDB (LINES=200000 ARGS="--parts seal,search --keep")
+	@$(UP) tools
+	@.venv/bin/python -m bench.search $(if $(LINES),--lines $(LINES)) $(ARGS)
 
 torture: ## spool, ship and collect in simulated worlds where everything goes wrong (SEEDS=20000 SEED=17 MUTATION="no digest check")
 	@$(UP) tools

@@ -81,7 +81,7 @@ def make_store(folder: Path, mib: int) -> None:
                 now_ms += number % 20 == 0
                 lines.append(a_line(chance, stream, now_ms, number))
                 size += len(lines[-1])
-            _append(disk, state, stream, b"".join(lines), now_ms)
+            append(disk, state, stream, b"".join(lines), now_ms)
             total += size
         if disk.end - disk.segments[-1].lsn > SEGMENT_BYTES:
             disk.rotate(first_frame(state, disk.end, now_ms))
@@ -89,7 +89,8 @@ def make_store(folder: Path, mib: int) -> None:
     disk.close()
 
 
-def _append(disk: Disk, state: State, path: str, data: bytes, now_ms: int) -> None:
+def append(disk: Disk, state: State, path: str, data: bytes, now_ms: int) -> None:
+    """Bytes of a stream in the journal, as a shipper's append leaves them there."""
     draft = Draft(state, disk.end)
     if path not in state.streams:
         draft.add(Admitted(Kind.CREATE, 0, Entry(now_ms, path, content_type="application/octet-stream"), b"", None))
@@ -164,13 +165,25 @@ def _held(connection: Any, query: str) -> Any:
 
 
 def _expression(name: str, kind: Type) -> str:
+    """What DuckDB says of a column: HAProxy's usual lines are cut at spaces, of others it is what their kind says."""
+    if name == "level":
+        return f"CASE WHEN regular THEN NULL {_SAID.format(name=name)} {_LEVELS} END"
+    if name in ("event", "status", "state", "method", "path"):
+        said = f"{_SAID.format(name=name)} END"
+        said = f"CASE {said}" if name not in VALUES else f"CASE WHEN regular THEN {VALUES[name]}::VARCHAR {said}"
+        return f"({said})::BIGINT" if kind is Type.NUMBER else said
     if name in VALUES:
         return f"CASE WHEN regular THEN {VALUES[name]} END"
-    if name == "level":
-        return "lower(nullif(regexp_extract(line, '^    [0-9/]{10} [0-9:]{8} \\[([A-Z]+)\\] ', 1), ''))"
-    if name == "event":
-        return "NULL::VARCHAR"
     return f'make_timestamp_ms("{name}")' if kind is Type.TIME else f'"{name}"'
+
+
+_SAID = "WHEN starts_with(line, '{{') THEN json_extract_string(line, '$.{name}')"
+_LEVELS = (
+    "WHEN kind = 'serf' THEN lower(nullif(regexp_extract(line, '^    [0-9/]{10} [0-9:]{8} \\[([A-Z]+)\\] ', 1), '')) "
+    "WHEN kind = 'supervisord' THEN lower(nullif(regexp_extract(line, '^[0-9-]{10} [0-9:,]{12} ([A-Z]+) ', 1), '')) "
+    "WHEN starts_with(line, '<') THEN ['critical', 'critical', 'critical', 'error', 'warning', 'notice', 'info', "
+    "'debug'][1 + regexp_extract(line, '^<([0-9]+)>', 1)::BIGINT % 8]"
+)
 
 
 def _compare(connection: Any, one: Path, other: Path) -> None:

@@ -19,7 +19,7 @@ PORTS: Mapping[str, int] = {"HTTP_PORT": 80, "STATS_PORT": 1936, "ADMIN_PORT": 9
 VARIABLES = frozenset(
     {
         "NODES", "PROJECT", "BASE_IMAGE", "MIRROR", "VOLUMES", "PLAN", "PYTHON", "ARGS", "DIR", "LONG",
-        "SEED", "SEEDS", "MUTATION", *PORTS,
+        "SEED", "SEEDS", "MUTATION", "LINES", *PORTS,
     }
 )  # fmt: skip
 """Every variable that a ``make`` command line may set."""
