@@ -19,6 +19,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "logs": ("logship.reading.cli", "print log lines of all containers, merged by time; follow them"),
     "query": ("logship.reading.query_cli", "count and group lines: 'status:5xx | count by server'"),
     "stats": ("logship.reading.stats_cli", "tell what HAProxy's lines say: servers, states, times, as halog does"),
+    "alerts": ("logship.reading.alerts_cli", "list alerts: which of them fire, since when, with how many lines"),
     "losses": ("logship.reading.cli", "list what is known to be lost: when, of which source, how much, why"),
     "sources": ("logship.reading.cli", "list what is kept, a row a stream"),
     "verify": ("logship.reading.verify_cli", "prove that what a source wrote is what is stored, byte for byte"),

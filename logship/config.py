@@ -47,7 +47,7 @@ class Settings:
     adopt: str = setting("", "folders, with : between, in which ship looks for what other containers left behind")
     follow: str = setting("", "patterns, with : between, of files that programs write themselves, for ship")
     config: str = setting(
-        "", "TOML file, read again at SIGHUP: [ship] to and follow for ship, [query.NAME] for view; empty: none"
+        "", "TOML file, read again at SIGHUP: [ship] to and follow for ship, [query.NAME] and [alert.NAME] for view"
     )
     service: str = setting("", "service that followed files are of; empty: the container's, else host")
     state: str = setting("", "folder of ship's checkpoints, for servers that are no logship collectors; empty: none")

@@ -44,13 +44,17 @@ CORES = {
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": [
-        "cells", "chain", "columns", "explain", "losses", "output", "proof", "sound", "sources", "stats", "tables",
+        "alerts", "cells", "chain", "columns", "explain", "losses", "output", "proof", "sound", "sources", "stats",
+        "tables",
     ],
     "logship/view": [
         "blocks", "fields", "items", "language", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi",
         "pipes", "pipes_cells", "pipes_groups", "pipes_haproxy", "pipes_keys", "pipes_result", "pipes_shapes", "query",
         "recent", "records", "reports", "select", "shown", "sought", "standing", "when", "where",
         "digests", "events", "grouped", "saved", "timed",
+    ],
+    "logship/view/alerts": [
+        "book", "counts", "declaring", "evaluation", "listing", "notices", "outbox", "payload", "rule", "standing",
     ],
     "logship/spool": ["bounds", "layout", "lines", "ranges"],
 }  # fmt: skip

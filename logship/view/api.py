@@ -22,6 +22,7 @@ from starlette.responses import Response, StreamingResponse
 
 from logship.values import OFFSET_MAX, Invalid, parse_integer
 from logship.view import query, records, saved
+from logship.view.alerts.run import Alerts
 from logship.view.answers import NDJSON, READING, REPLACED, Refused, event, ndjson
 from logship.view.declared import Declaration
 from logship.view.follow import Follower
@@ -54,6 +55,7 @@ class Api:
     def __init__(self, journal: Journal, declaration: Declaration | None = None) -> None:
         self.journal = journal
         self.declaration = declaration or Declaration(None)
+        self.alerts: Alerts | None = None
         self.history = History(journal)
         self.threads = ThreadPoolExecutor(THREADS, "read")
         self.follower = Follower(self.history, self.threads)

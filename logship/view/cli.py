@@ -8,10 +8,11 @@ from pathlib import Path
 
 from logship import config
 from logship.commands import Command
+from logship.ship.given import parse_url
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    config.add_options(parser, "store", "config")
+    config.add_options(parser, "store", "config", "to", "instance")
     parser.add_argument(
         "--listen",
         dest="view_listen",
@@ -24,16 +25,21 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="by which names, with commas between, a browser may call it, besides the local ones (LOGSHIP_VIEW_HOSTS)",
     )
-    parser.epilog = "Reads the store of a `logship collect` on the same machine; ends with 0 on SIGTERM."
+    parser.epilog = (
+        "Reads the store of a `logship collect` on the same machine; ends with 0 on SIGTERM. With --config it knows "
+        "queries by their names and evaluates alerts, whose lines go to the collector at --to: docs/alerts.md."
+    )
 
 
 def _view(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    from logship.view.run import Plan, run  # here: `--help` need not load a web server
+    from logship.view.alerts.telling import Plan as AlertsPlan  # here: `--help` need not load a web server
+    from logship.view.run import Plan, run
 
     settings = config.load(options, environment)
     hosts = [name.strip() for name in settings.view_hosts.split(",") if name.strip()]
     path = Path(settings.config) if settings.config else None
-    return run(Plan(settings.store, settings.view_listen, hosts, path))
+    alerts = AlertsPlan(settings.store, parse_url(settings.to), settings.instance) if path else None
+    return run(Plan(settings.store, settings.view_listen, hosts, path, alerts))
 
 
 COMMANDS = {"view": Command(_configure, _view)}

@@ -19,10 +19,13 @@ from logship.errors import USAGE, Fault
 from logship.places import Places
 from logship.spool.layout import stamp
 from logship.view import saved
+from logship.view.alerts.declaring import ALERTS_MAX, parse_of_all, parse_rule
+from logship.view.alerts.rule import OF_ALL, OfAll, Rule
 from logship.view.saved import Saved
 
 FILE_BYTES_MAX = 1024 * 1024
 QUERIES_MAX = 1000
+WEBHOOKS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Declared:
     """What a file declares."""
 
     queries: Mapping[str, Saved] = field(default_factory=dict)
+    alerts: Mapping[str, Rule] = field(default_factory=dict)
+    of_all: OfAll = field(default_factory=lambda: OfAll(OF_ALL))
 
 
 class Declaration:
@@ -52,6 +57,7 @@ class Declaration:
             said: dict[str, Any] = {"event": "settings refused", "why": str(fault), "in_use": "what was read before"}
         else:
             said = {"event": "settings read" if self.path else "no settings to read", "queries": len(self.now.queries)}
+            said["alerts"] = len(self.now.alerts)
         with contextlib.suppress(OSError):
             print(json.dumps({"time": stamp(time.time()), **said}), flush=True)
 
@@ -71,8 +77,10 @@ def read(path: Path) -> Declared:
         raise _fault(path, str(error), "correct it") from None
     reading = _Reading(path, Places(text))
     queries = reading.queries(tables.get("query", {}))
+    of_all = reading.of_all(tables.get("alerts", {}))
+    alerts = reading.alerts(tables.get("alert", {}), of_all, queries)
     reading.check()
-    return Declared(queries)
+    return Declared(queries, alerts, of_all)
 
 
 class _Reading:
@@ -91,6 +99,30 @@ class _Reading:
                 self._wrong(["query", name, read_one.key], read_one.cause, read_one.hint)
             else:
                 found[name] = read_one
+        return found
+
+    def of_all(self, table: Any) -> OfAll:
+        """``[alerts]``."""
+        if not isinstance(table, dict):
+            self._wrong(["alerts"], "alerts is no table", "write [alerts]; one alert is [alert.NAME]")
+            return OfAll(OF_ALL)
+        found = parse_of_all(table)
+        if isinstance(found, OfAll):
+            return found
+        self._wrong(["alerts", found.key], found.cause, found.hint)
+        return OfAll(OF_ALL)
+
+    def alerts(self, table: Any, of_all: OfAll, queries: Mapping[str, Saved]) -> dict[str, Rule]:
+        """``[alert.NAME]``."""
+        found = {}
+        for name, one in self._tables("alert", table, ALERTS_MAX).items():
+            rule = parse_rule(name, one, of_all, queries)
+            if isinstance(rule, Rule):
+                found[name] = rule
+            else:
+                self._wrong(["alert", name, rule.key], rule.cause, rule.hint)
+        if len({rule.webhook for rule in found.values()}) > WEBHOOKS_MAX:
+            self._wrong(["alert"], f"they have more than {WEBHOOKS_MAX} webhooks", "let one program pass them on")
         return found
 
     def _tables(self, of: str, table: Any, most: int) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 /v1/streams, /v1/losses   as the collector answers them
 /api/losses    the ledger as people read it         /api/sources   a record a stream
-/api/queries   queries that have names
+/api/queries   queries that have names              /api/alerts    alerts as they stand
 /healthz       200 while there is a journal to read
 """
 
@@ -89,11 +89,21 @@ class Lists:
         known = self._api.declaration.now.queries
         return Response(ndjson(known[name].record() for name in sorted(known)), media_type=NDJSON)
 
+    async def alerts(self, request: Request) -> Response:
+        """Alerts as they stand, and how their evaluation is."""
+        if strange := sorted(request.query_params.keys()):
+            raise Refused(400, "bad-query", f"it takes no parameters; {strange[0][:40]!r} is one")
+        alerts = self._api.alerts
+        found = [] if alerts is None else await self._api.do(partial(alerts.records, time.time_ns() // 1_000_000))
+        return Response(ndjson(found), media_type=NDJSON)
+
     async def metrics(self, _: Request) -> Response:
         """Measures as Prometheus reads them."""
         picture = await self._api.picture()
         now_ms = time.time_ns() // 1_000_000
-        make = partial(measures, self._records, picture, now_ms, self._api.readers)
+        alerts = self._api.alerts
+        more = [] if alerts is None else await self._api.do(alerts.families)
+        make = partial(measures, self._records, picture, now_ms, self._api.readers, more)
         return Response(await self._api.do(make), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
 
     async def openapi(self, _: Request) -> Response:

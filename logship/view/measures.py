@@ -5,14 +5,18 @@ A lag that is not known is left out, and counted among the unknown: no number is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from logship.metrics import COUNTER, GAUGE, Family, exposition, gauges, of_losses, owner
 from logship.view.journal_reader import Picture
 from logship.view.select import parse_targets
 from logship.view.sources import SourceRecords
 
 
-def measures(records: SourceRecords, picture: Picture, now_ms: int, followers: int) -> bytes:
-    """The text for Prometheus."""
+def measures(
+    records: SourceRecords, picture: Picture, now_ms: int, followers: int, more: Sequence[Family] = ()
+) -> bytes:
+    """The text for Prometheus, with ``more`` of others'."""
     streams = Family("logship_streams", GAUGE, "Streams there are, by state.")
     received = Family("logship_stream_bytes_total", COUNTER, "Bytes of streams that the collector has, or had.")
     kept = Family("logship_stream_kept_bytes", GAUGE, "Bytes of streams that can be read.")
@@ -44,4 +48,4 @@ def measures(records: SourceRecords, picture: Picture, now_ms: int, followers: i
         },
     )
     losses = of_losses((loss for _, loss in picture.losses), picture.forgotten)
-    return exposition([streams, received, kept, lag, seconds, unknown, survives, *own, *losses])
+    return exposition([streams, received, kept, lag, seconds, unknown, survives, *own, *losses, *more])

@@ -55,6 +55,13 @@ ROUTES: dict[str, tuple[str, dict[str, str], str, str]] = {
         NDJSON,
         "A record a query: `name`, `text`, `makes_table`, and where they are said `description`, `since`, `until`.",
     ),
+    "/api/alerts": (
+        "The alerts as they stand.",
+        {},
+        NDJSON,
+        "Records of type alert, one a group (`alert`, `state`, `since`, `value`, `condition`, `group`), and one of "
+        "type evaluation: whether and how far they are evaluated, what was told and what was given up.",
+    ),
     "/api/losses": (
         "The ledger of losses by time, and what it adds up to.",
         {name: PARAMETERS[name] for name in LOSSES_PARAMETERS},

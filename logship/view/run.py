@@ -19,6 +19,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from logship.errors import USAGE, Fault
+from logship.view.alerts.run import Alerts
+from logship.view.alerts.telling import Plan as AlertsPlan
 from logship.view.answers import Refused, answer_refused
 from logship.view.api import Api
 from logship.view.declared import Declaration
@@ -39,13 +41,14 @@ CONNECTIONS_MAX = 512
 class Plan:
     """What to run: which store, where to listen, by which names besides the local ones it may be called.
 
-    ``config``: the file that queries have their names in.
+    ``config``: the file that queries have their names in, and alerts. ``alerts``: where those are told.
     """
 
     store: Path
     listen: str
     hosts: Sequence[str] = ()
     config: Path | None = None
+    alerts: AlertsPlan | None = None
 
 
 class _Server(uvicorn.Server):
@@ -77,6 +80,7 @@ def application(plan: Plan, api: Api) -> Gate:
         Route("/api/logs/live", api.live),
         Route("/api/query", tables.query),
         Route("/api/queries", lists.queries),
+        Route("/api/alerts", lists.alerts),
         Route("/api/losses", lists.ledger),
         Route("/api/sources", lists.sources),
         Route("/api/digest", stored.digest),
@@ -102,6 +106,9 @@ def run(plan: Plan) -> int:
         print(f"logship view: http://{f'[{host}]' if ':' in host else host}:{port}, store {plan.store}", flush=True)
         api = Api(Journal(plan.store), declaration)
         api.warm()
+        if plan.alerts is not None:
+            api.alerts = Alerts(plan.alerts, declaration, api.history)
+            api.alerts.start()
         config = uvicorn.Config(
             application(plan, api),
             log_config=None,
@@ -114,6 +121,8 @@ def run(plan: Plan) -> int:
             h11_max_incomplete_event_size=16_384,
         )
         _Server(config, api).run(sockets=[listener])
+        if api.alerts is not None:
+            api.alerts.stop()
     return 0
 
 
