@@ -38,9 +38,9 @@ CORES = {
     ],
     "logship/lake": ["batch", "columns", "keep", "manifest", "plan", "regular", "unended"],
     "logship/ship": [
-        "adoption", "backoff", "bounds", "chain", "checkpoint", "dialect", "held", "http1", "identity", "lag",
-        "missing", "outcome", "plain", "plain_standing", "plain_states", "plain_steps", "resting", "schedule", "sender",
-        "states", "standing", "steps", "stream", "tailer",
+        "adoption", "backoff", "bounds", "chain", "checkpoint", "dialect", "held", "http1", "identity",
+        "inquiry", "lag", "missing", "outcome", "plain", "plain_standing", "plain_states", "plain_steps", "resting",
+        "schedule", "sender", "states", "standing", "steps", "stream", "tailer",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": [

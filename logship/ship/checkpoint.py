@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from logship.ship.chain import Link, Origin, parse_name
-from logship.ship.identity import Known, parse_evidence
+from logship.ship.identity import Known, Tail, parse_evidence
 from logship.values import INTEGER_MAX, OFFSET_MAX, Invalid, StreamPath, parse_stream_path
 from logship.wire.fields import Digest
 
@@ -141,7 +141,12 @@ def known_file(checkpoint: Checkpoint) -> Known | None:
     links = [Link(checkpoint.path, *place)]
     made, path = facts.get("created", ""), facts.get("path", "")
     sent = checkpoint.end - checkpoint.base + (checkpoint.flight.size if checkpoint.flight else 0)
-    return Known(checkpoint.incarnation, evidence, path, made, not checkpoint.closed, links, {checkpoint.path: sent})
+    proof = checkpoint.proof
+    tail = None if proof is None else Tail(checkpoint.end - checkpoint.base, proof.size, proof.digest)
+    return Known(
+        checkpoint.incarnation, evidence, path, made, not checkpoint.closed, links, {checkpoint.path: sent},
+        {checkpoint.path: tail},
+    )  # fmt: skip
 
 
 def _word(fields: Mapping[str, Any], name: str) -> str:

@@ -18,6 +18,7 @@ from logship.ship.followed import GUARD_BYTES, Former, OpenFile, has_digest
 from logship.ship.globs import Place
 from logship.ship.identity import Evidence
 from logship.ship.states import Prove
+from logship.values import StreamPath
 
 Key = tuple[int, int]
 """Device and inode: exact while the file is open, since its inode is not given to another one then."""
@@ -27,16 +28,23 @@ Key = tuple[int, int]
 class Found:
     """A file that no stream is known of yet.
 
-    ``copy``: it is taken for a copy; ``settled``: of what is stored; ``fresh``: it was taken for one and is none.
-    ``gone`` are bytes of its former contents that are nowhere.
+    ``copy``: it is one of what is shipped from another file, and is left alone: for good where all of it is in the
+    stream ``stored``, else until the stream ``until`` was looked at again, or its original holds something else.
+    ``fresh``: it was emptied, and a copy has what it had. ``gone`` are bytes of its former contents that are nowhere.
     """
 
     file: OpenFile
     place: Place
     fresh: bool = False
     copy: bool = False
-    settled: bool = False
+    stored: StreamPath | None = None
+    until: StreamPath | None = None
     gone: int = 0
+
+    def is_asked_about(self) -> None:
+        """Whose copy it is is not known any more."""
+        if self.stored is None:
+            self.copy, self.until = False, None
 
 
 @dataclass(frozen=True)
@@ -55,10 +63,11 @@ def younger(evidence: Evidence, other: Evidence | None) -> bool:
 
 
 def copies_of(evidence: Evidence, family: str, found: Mapping[Key, Found]) -> list[tuple[Key, Found]]:
-    """What may be copies of the file of ``evidence``, the youngest first."""
+    """What may be copies of the file of ``evidence``, the youngest first; not those of which it is known whose."""
     fitting = [
         (key, each) for key, each in found.items()
         if each.place.family == family and each.place.rotated and younger(each.file.evidence, evidence)
+        and each.stored is None
     ]  # fmt: skip
     return sorted(fitting, key=lambda each: each[1].file.evidence.birth or 0, reverse=True)
 
@@ -85,7 +94,7 @@ def match(proof: Prove, formers: Sequence[Former], files: Sequence[OpenFile]) ->
                     return Match(place, nowhere(formers[1:], files))
         return None
     for former in formers:
-        place_of = next((place for place, file in enumerate(files) if _holds(file, former)), None)
+        place_of = next((place for place, file in enumerate(files) if former.is_in(file)), None)
         if place_of is not None:
             return Match(place_of, nowhere(formers, files))
     return None
@@ -93,10 +102,4 @@ def match(proof: Prove, formers: Sequence[Former], files: Sequence[OpenFile]) ->
 
 def nowhere(formers: Iterable[Former], files: Sequence[OpenFile]) -> int:
     """Bytes of the contents that none of the files holds."""
-    return sum(former.size for former in formers if not any(_holds(file, former) for file in files))
-
-
-def _holds(file: OpenFile, former: Former) -> bool:
-    with contextlib.suppress(OSError):
-        return os.pread(file.descriptor, former.guard.size, former.guard.offset) == former.last
-    return False
+    return sum(former.size for former in formers if not any(former.is_in(file) for file in files))

@@ -1,10 +1,8 @@
 """Run: which stream each found file is, among those of its family; and which of a family goes first.
 
-A rotated file that is younger than the one that is written to is a copy (copytruncate). What it holds was shipped from
-the original, so it is left alone, until the original is found emptied: then the copy that holds what is stored goes on
-with the original's stream, and copies younger than that one, which nobody has read, are files of their own. Where
-nothing of the original is stored, what it begins with says whether it was emptied. What is older goes first: the name
-that a file gets sorts it.
+A rotated file may be a copy (copytruncate): ``claims`` says of what. What it holds is shipped from the original, so it
+is left alone, until the original is found emptied: then the copy that holds what is stored goes on with the original's
+stream, and whose copies the others are is asked again. What is older goes first: the name that a file gets sorts it.
 
 Left to others: finding files, following them (``files``), what copies hold (``copies``), evidence (``identity``).
 """
@@ -14,14 +12,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from logship.ship.copies import Found, Key, begins_with, copies_of, younger
+from logship.ship.claims import Claims, Streams, Verdict
+from logship.ship.copies import Found, Key, copies_of, younger
 from logship.ship.followed import FileSource
 from logship.ship.globs import Place
 from logship.ship.held import Held
-from logship.ship.identity import Evidence, Known, candidate, new_id
+from logship.ship.identity import Evidence, Known, Tail, candidate, new_id
 from logship.ship.plain import PlainSender
 from logship.ship.resting import Resting
 from logship.ship.sources import Lane
+from logship.values import StreamPath
 
 
 class Families:
@@ -32,46 +32,74 @@ class Families:
         self.of: dict[Lane, str] = {}
         self.found: dict[Key, Found] = {}
         self.resting = Resting()
-        self._unknown: set[Key] = set()  # files of which nothing was stored when they were found
+        self._seen: Mapping[Key, Place] = {}  # at the last look
+        self._order: dict[str, list[Key]] = {}  # the files of each family then
+        self.asked: dict[StreamPath, None] = {}  # streams whose tails are to be known
         self._host = host
+
+    @property
+    def _claims(self) -> Claims:
+        return Claims(self.lanes, self.found, self.resting, self._seen, self._order)
 
     @property
     def waiting(self) -> dict[Key, Found]:
         """Files that are to be followed, as soon as it is known what is stored of them."""
         return {key: found for key, found in self.found.items() if not found.copy}
 
-    def assign(self, known: Mapping[str, Known], now_ns: int) -> dict[Key, Known]:
-        """Which stream each waiting file is, of those that the collector knows, or a new one; copies are marked."""
-        waiting = self.waiting
-        taken = {*(lane.sender.origin.incarnation for lane in self.lanes.values()), *self.resting.ids()}
-        fitting: dict[Key, Known] = {}
+    def assign(
+        self,
+        known: Mapping[str, Known],
+        tails: Mapping[StreamPath, Tail | None],
+        now_ns: int,
+        others: Collection[str] = (),
+    ) -> dict[Key, Known]:
+        """Which stream each waiting file is, of those that the collector knows, or a new one; copies are marked.
+
+        ``others`` are ids of files that are gone. ``asked`` are the streams whose tails are to be known first.
+        """
+        waiting, fitting = self.waiting, dict[Key, Known]()
+        taken = {*self._ids(), *others}
+        names = {*taken, *known}
+        by_inode: dict[int, dict[str, Known]] = {}
+        for name, each in known.items():
+            by_inode.setdefault(each.evidence.inode, {})[name] = each
         for key, found in waiting.items():
-            fits = candidate(found.file.evidence, known, taken)
+            evidence = found.file.evidence
+            fits = None if found.fresh else candidate(evidence, by_inode.get(evidence.inode, {}), taken)
             if fits is not None:
                 taken.add(fits.id)
                 if fits.begun or not self._has_younger(found):
                     fitting[key] = fits
-        originals = dict(self.resting.originals())
-        originals |= {
-            self.of[lane]: source_of(lane).evidence
-            for key, lane in self.lanes.items()
-            if self._is_live(lane) and not self._never_had(key, lane)
-        }
-        unknown: dict[str, Found] = {}  # originals of which nothing is stored
+        claimed = {found.stored for found in self.found.values() if found.stored is not None}
+        streams = Streams(known, tails, fitting, taken, claimed)
+        self.asked = {}
         for key, found in waiting.items():
-            if not found.place.rotated and key in fitting:
-                originals[found.place.family] = found.file.evidence
-            elif not found.place.rotated:
-                unknown[found.place.family] = found
-        for key, found in waiting.items():
-            if key not in fitting and _is_copy(found, originals, unknown):
-                found.copy = True
-            elif key not in fitting:
-                fitting[key] = self._new(found, {*taken, *known}, now_ns)
+            if key in fitting:
+                continue
+            verdict = self._claims.judge(key, streams) if found.place.rotated and not found.fresh else Verdict()
+            self.asked |= dict.fromkeys(verdict.ask)
+            found.copy, found.stored, found.until = verdict.copy, verdict.stored, verdict.until
+            if verdict.stored is not None:
+                claimed.add(verdict.stored)
+            if not verdict.copy and not verdict.ask:
+                fitting[key] = verdict.known or self._new(found, names, now_ns)
                 taken.add(fitting[key].id)
-        for key, fits in fitting.items():
-            (self._unknown.discard if fits.links else self._unknown.add)(key)
+                names.add(fitting[key].id)
         return fitting
+
+    def busy(self) -> set[str]:
+        """The files at the collector that are here, or may be: nobody is to take one for gone."""
+        return self._ids() | {path.rpartition("/")[2].partition(".")[0] for path in self.asked}
+
+    def look(self, seen: Mapping[Key, Place]) -> None:
+        """These files are there, those of a family in its order: copies that are none any more are asked about."""
+        self._seen, self._order = seen, {}
+        if self.found:
+            for key, place in seen.items():
+                self._order.setdefault(place.family, []).append(key)
+        for key, found in self.found.items():
+            if found.copy and not self._claims.is_held(key):
+                found.is_asked_about()
 
     def turns(self, lanes: Sequence[Lane]) -> list[Lane]:
         """Those of ``lanes`` whose turn it may be: of each family the oldest that is not through."""
@@ -110,17 +138,9 @@ class Families:
         lane.goal = held.end if held is not None else 0
         return held
 
-    def settle(self, lane: Lane) -> None:
-        """What is stored is what the original holds: so copies there are now hold nothing else.
-
-        Of a lane that went on in a copy that says nothing: younger ones hold what the original had after it.
-        """
-        if not self._is_live(lane):
-            return
-        family = self.of[lane]
-        for found in self.found.values():
-            if found.copy and found.place.family == family:
-                found.settled = True
+    def _ids(self) -> set[str]:
+        """Of all that are followed, or at rest."""
+        return {*(lane.sender.origin.incarnation for lane in self.lanes.values()), *self.resting.ids()}
 
     def _new(self, found: Found, taken: Collection[str], now_ns: int) -> Known:
         name = new_id(self._host, found.file.evidence, now_ns, taken, self._has_younger(found))
@@ -129,11 +149,6 @@ class Families:
     def _is_live(self, lane: Lane) -> bool:
         source = source_of(lane)
         return source.named and os.path.realpath(source.path) == self.of[lane]
-
-    def _never_had(self, key: Key, lane: Lane) -> bool:
-        """Whether nobody has seen or stored a byte of the file: what copies of it hold was not read from it."""
-        source = source_of(lane)
-        return key in self._unknown and not source.size and not source.gone
 
     def _has_younger(self, found: Found) -> bool:
         """Whether rotated files are younger than the one written to: what they hold is older, and goes first."""
@@ -146,10 +161,9 @@ class Families:
 
 
 def release(copies: Sequence[tuple[Key, Found]]) -> None:
-    """Nobody has read these: they are files of their own."""
+    """What these hold is not what was looked for: whose copies they are is asked again."""
     for _, found in copies:
-        if not found.settled:
-            found.copy, found.fresh = False, True
+        found.is_asked_about()
 
 
 def is_stored(lane: Lane) -> bool:
@@ -164,13 +178,3 @@ def source_of(lane: Lane) -> FileSource:
     """Of the lane of a followed file."""
     assert isinstance(lane.source, FileSource)
     return lane.source
-
-
-def _is_copy(found: Found, originals: Mapping[str, Evidence], unknown: Mapping[str, Found]) -> bool:
-    """Whether a file that has no stream is a copy of one that has, or is to have, its bytes."""
-    if not found.place.rotated or found.fresh:
-        return False
-    original = unknown.get(found.place.family)
-    if original is not None and younger(found.file.evidence, original.file.evidence):
-        return begins_with(original.file, found.file)
-    return younger(found.file.evidence, originals.get(found.place.family))

@@ -25,6 +25,7 @@ from logship.ship.followed import FileSource
 from logship.ship.globs import Globs, Place
 from logship.ship.held import Held
 from logship.ship.identity import PROGRAM, Evidence, Known
+from logship.ship.inquiry import Inquiry
 from logship.ship.missing import MISSED_SECONDS, Missing
 from logship.ship.opening import Opener
 from logship.ship.resting import Rest
@@ -34,20 +35,18 @@ from logship.ship.sources import Lane, Sources
 from logship.ship.states import Prove
 from logship.ship.vanished import VanishedFile
 from logship.spool.layout import stamp
+from logship.values import StreamPath
 
 BUSY_SECONDS = 0.2
 IDLE_SECONDS = 1.0
 LOOK_SHARE = 10
 """Looking for files takes one part in so many of a processor at most: ten thousand are looked at every 1 to 2 s."""
-LIST_AGAIN_SECONDS = 1.0
 ROOM_SECONDS = 0.5
 """How often room is made for files that wait: many at a time, since all that were opened are asked about at once."""
 QUIET_SECONDS = 10.0
 """A file is not let go of before it was quiet for so long, where there is room."""
 QUIET_MAX = 100
 """So many quiet files stay open all the same."""
-KEY = ("", PROGRAM)
-"""Of the job that asks for the list: no lane has it."""
 
 
 class Files:
@@ -64,7 +63,6 @@ class Files:
     ) -> None:
         self.service = service
         self.host = host
-        self.listing = False  # the list is asked for
         self._sources = sources
         self._forget = forget
         self._families = Families(host)
@@ -77,7 +75,7 @@ class Files:
         self._left = False  # patterns were taken away, and nobody looked since
         self.follow(patterns)
         self._look_at = self._room_at = 0.0
-        self._list_at = 0.0
+        self.inquiry = Inquiry()
         self._missing = Missing(0.0 if once else MISSED_SECONDS)
         self._gone: set[Evidence] = set()  # of files that were found gone
         self._looked = False
@@ -89,13 +87,9 @@ class Files:
         self._files_max = self._files_max or (files_max() if patterns else 0)
         self._left, self._look_at = True, 0.0
 
-    def wants_list(self, now: float) -> bool:
-        """Whether there are files of which nobody knows whether they have streams."""
-        return not self.listing and now >= self._list_at and self._in_question
-
-    def not_listed(self, now: float) -> None:
-        """The list did not come."""
-        self._list_at = now + LIST_AGAIN_SECONDS
+    def wants(self, now: float) -> bool | StreamPath:
+        """What is to be asked: a stream's tail; whether there are files of which nobody knows whether they have any."""
+        return self.inquiry.wants(now, self._families.asked, self._in_question)
 
     @property
     def pending(self) -> bool:
@@ -135,15 +129,21 @@ class Files:
     def listed(self, known: Mapping[str, Known], now_ns: int) -> None:
         """The collector knows these files of this host."""
         self._resting.listed(known)
-        for key, fits in self._families.assign(known, now_ns).items():
+        gone = {lane.sender.origin.incarnation for lane in self._sources.lanes.values() if _has_gone(lane)}
+        for key, fits in self._families.assign(known, self.inquiry.tails, now_ns, gone).items():
             self._follow(key, self._families.found.pop(key), fits)
+        if not self._families.asked:
+            self.inquiry.over()
         assert self._globs is not None
-        certain = known if self._sources.speaks is Sender else {}  # checkpoints of files that are gone stay
-        for gone in self._missing.listed(certain, [*self._families.evidence(), *self._gone], self._globs.family_of):
-            self._gone.add(gone.evidence)
-            packed = self._globs.packed(self._globs.family_of(gone.path) or gone.path)
-            source = VanishedFile(gone.path, gone.stored, packed)
-            self._add(Lane(source, Sender(self._origin(gone.id, gone.path, gone.evidence))), gone)
+        certain: dict[str, Known] = {}
+        if self._sources.speaks is Sender:  # else checkpoints of files that are gone stay
+            busy = self._families.busy() | gone
+            certain = {name: each for name, each in known.items() if name not in busy}
+        for each in self._missing.listed(certain, [*self._families.evidence(), *self._gone], self._globs.family_of):
+            self._gone.add(each.evidence)
+            packed = self._globs.packed(self._globs.family_of(each.path) or each.path)
+            source = VanishedFile(each.path, each.stored, packed)
+            self._add(Lane(source, Sender(self._origin(each.id, each.path, each.evidence))), each)
 
     def proves(self, lane: Lane, command: Prove) -> tuple[bool | None, Held | None]:
         """Whether the file of ``lane`` has the bytes that are stored, or a copy that was made before it was emptied.
@@ -158,7 +158,6 @@ class Files:
         if source.gone == gone and command.digest is not None:
             same = source.has_digest(command.span, command.digest)
             if same is not False:
-                self._families.settle(lane)
                 return same, None
         self._scan()
         copies = self._families.copies(lane)
@@ -174,6 +173,7 @@ class Files:
     def doubt(self) -> None:
         """The collector may not know any more what it was known to have."""
         self._resting.doubted = True
+        self.inquiry.over()
 
     def turns(self, lanes: Sequence[Lane]) -> list[Lane]:
         """Those of ``lanes`` whose turn it may be."""
@@ -237,6 +237,7 @@ class Files:
             self._opener.closed(key)
         self._left = False
         self._resting.keep(seen)
+        self._families.look(seen)
 
     def _is_new(self, key: Key, facts: os.stat_result, place: Place, in_family: bool) -> bool:
         """Whether it is to be opened. An empty one is only where others of its family may be copies of what it had."""
@@ -266,7 +267,7 @@ class Files:
             if lane.sender.finished:
                 self._let_go(key, lane)
         for lane in [*self._sources.lanes.values()]:
-            if isinstance(lane.source, VanishedFile) and lane.sender.finished:
+            if _has_gone(lane) and lane.sender.finished:
                 self._drop(lane)
 
     def _make_room(self, now: float) -> None:
@@ -332,6 +333,10 @@ def _rest_of(lane: Lane, facts: os.stat_result, place: Place) -> Rest:
         known = Known(sender.origin.incarnation, evidence, links=[*sender.links])
         end, closed = sender.stream.end - sender.stream.base, sender.stream.closed
     return Rest(facts.st_size, facts.st_mtime_ns, place, evidence, known, end, closed)
+
+
+def _has_gone(lane: Lane) -> bool:
+    return isinstance(lane.source, VanishedFile)
 
 
 def _is_at(path: str, key: Key) -> bool:

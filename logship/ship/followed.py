@@ -9,6 +9,7 @@ Left to others: what a look means (``tailer``), which files there are (``globs``
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -46,6 +47,12 @@ class Former:
     guard: Span
     last: bytes
 
+    def is_in(self, file: OpenFile) -> bool:
+        """Whether the file has, at their place, the bytes that it ended with."""
+        with contextlib.suppress(OSError):
+            return os.pread(file.descriptor, self.guard.size, self.guard.offset) == self.last
+        return False
+
 
 @dataclass(eq=False)
 class OpenFile:
@@ -53,6 +60,11 @@ class OpenFile:
 
     descriptor: int
     evidence: Evidence
+
+    @property
+    def size(self) -> int:
+        """Now."""
+        return os.fstat(self.descriptor).st_size
 
     def close(self) -> None:
         """Let go of it."""
@@ -115,6 +127,11 @@ class FileSource:
         return self._file.evidence
 
     @property
+    def file(self) -> OpenFile:
+        """What is read now."""
+        return self._file
+
+    @property
     def watched(self) -> tuple[int, str]:
         """Where it is heard of that it grows, and what tells that from another file with the same descriptor later."""
         return self._file.evidence.inode, of_descriptor(self._file.descriptor)
@@ -143,7 +160,7 @@ class FileSource:
             size = min(facts.st_size, self._tailer.size) if self.left and self.over else facts.st_size
             sight = Sight(size, same, self.named and facts.st_nlink > 0, facts.st_nlink > 0, self.left)
             moved = self._seen is None or seen[4] != self._seen[4]
-            former = Former(self._tailer.gone, self._tailer.size, self._guard, self._guard_bytes)
+            former = self._present
             changed = self._tailer.looked(sight, self.now)
             if self._tailer.gone != former.gone:
                 self._formers = [*self._formers[1 - FORMERS_MAX :], former]
@@ -177,6 +194,13 @@ class FileSource:
         """The contents that were replaced since ``since`` bytes were gone, the oldest first."""
         return [former for former in self._formers if former.gone >= since]
 
+    def had(self, copy: OpenFile, since: int) -> bool:
+        """Whether a copy holds what the file was seen with since ``since`` bytes were gone, and does not have now."""
+        with self._lock, contextlib.suppress(OSError):
+            contents = self.formers(since) if self._guarded() else [*self.formers(since), self._present]
+            return any(former.is_in(copy) for former in contents)
+        return False
+
     def found_again(self, size: int) -> None:
         """So many of the bytes that are gone are in other files."""
         with self._lock:
@@ -208,6 +232,11 @@ class FileSource:
         """Let go of the file."""
         with self._lock:
             self._file.close()
+
+    @property
+    def _present(self) -> Former:
+        """The content that it was last seen with."""
+        return Former(self._tailer.gone, self._tailer.size, self._guard, self._guard_bytes)
 
     def _held(self) -> Held:
         size, gone = self._tailer.size, self._tailer.gone

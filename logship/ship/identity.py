@@ -19,7 +19,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from logship.ship.chain import Link, parse_name, present
-from logship.values import Invalid, parse_stream_path
+from logship.spool.ranges import Span
+from logship.values import Invalid, StreamPath, parse_stream_path
+from logship.wire.fields import Digest
+from logship.wire.replies import Answer
 
 PROGRAM = "file"
 """The third segment of the path of a file's stream, and ``program`` of its source."""
@@ -51,11 +54,24 @@ class Evidence:
         return found if self.birth is None else (*found, ("birth", str(self.birth)))
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """A stream's end and the digest of the ``size`` bytes before it; None where retention has left the end alone."""
+
+    end: int
+    size: int = 0
+    digest: Digest | None = None
+
+    def span(self, base: int) -> Span:
+        """Where those bytes are in the file, in which the stream begins at ``base``."""
+        return Span(base + self.end - self.size, self.size)
+
+
 @dataclass(slots=True)
 class Known:
     """A file that has streams: ``links`` is its chain, ``made`` its first one's time, ``open`` whether it goes on.
 
-    ``sizes`` are the streams' lengths by path.
+    ``sizes`` are the streams' lengths by path, ``tails`` what is known of how they end without asking.
     """
 
     id: str
@@ -65,6 +81,7 @@ class Known:
     open: bool = False
     links: list[Link] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    tails: dict[StreamPath, Tail | None] = field(default_factory=dict)
 
     @property
     def stored(self) -> int:
@@ -110,14 +127,29 @@ def candidate(evidence: Evidence, known: Mapping[str, Known], taken: Collection[
     """The file of the collector's list that this one may be; ``taken`` are ids that other files have now.
 
     Of several (a file that was emptied gets a new id when a copy of it went on with the old one) the newest that has
-    bytes and is on the same device, if any is.
+    bytes and is on the same device, if any is. Where a copy has that one this file was emptied since, and is none.
     """
-    fitting = [each for each in known.values() if each.id not in taken and each.evidence.matches(evidence)]
-    return max(
+    fitting = [
+        each for each in known.values()
+        if each.evidence.matches(evidence) and (each.id not in taken or each.evidence.device == evidence.device)
+    ]  # fmt: skip
+    found = max(
         fitting,
         key=lambda each: (each.evidence.device == evidence.device, each.begun, each.open, each.made, each.id),
         default=None,
     )
+    return None if found is None or found.id in taken else found
+
+
+def tail_of(answer: Answer) -> Tail | None:
+    """How a stream ends, as the answer to HEAD says; None where it does not say enough."""
+    end = answer.next_offset
+    if end is None or answer.status not in (200, 410):
+        return None
+    if answer.status == 410:
+        return Tail(end)
+    whole = answer.tail_digest is not None and 0 < answer.tail_bytes <= end
+    return Tail(end, answer.tail_bytes, answer.tail_digest) if whole else None
 
 
 def new_id(host: str, evidence: Evidence, now_ns: int, taken: Collection[str], late: bool = False) -> str:

@@ -22,6 +22,7 @@ from logship.ship.plain_standing import NOTE_SECONDS
 from logship.ship.plain_states import PLAIN_TABLE, Happening, Plain, PlainCommands, meaning
 from logship.ship.plain_steps import PlainSteps
 from logship.ship.states import Acknowledged, Input
+from logship.values import StreamPath
 from logship.wire.replies import Answer
 
 _AT_REST = frozenset({Plain.SENDING, Plain.BETWEEN, Plain.DRAINED})
@@ -44,6 +45,11 @@ class PlainSender(PlainSteps):
     def unacknowledged(self) -> int:
         """Bytes held that the server is not known to hold."""
         return self.held.bytes_from(self.position)
+
+    @property
+    def carries(self) -> StreamPath | None:
+        """The present stream, if it is known."""
+        return None if self._point is None else self._point.path
 
     @property
     def settled(self) -> bool:

@@ -25,8 +25,9 @@ from logship.ship.adopter import Adopter
 from logship.ship.courier import Job, Result
 from logship.ship.couriers import Couriers
 from logship.ship.discover import SpoolSource
-from logship.ship.files import KEY, Files
+from logship.ship.files import Files
 from logship.ship.folder import SpoolFolder
+from logship.ship.inquiry import LIST_KEY, TAIL_KEY
 from logship.ship.log import Log
 from logship.ship.plain_states import PlainCommand, Push
 from logship.ship.plan import SERVICE, Plan, declared
@@ -37,6 +38,7 @@ from logship.ship.watch import Watch
 from logship.spool.instance import part
 from logship.wire.refusal import Code
 from logship.wire.replies import Answer
+from logship.wire.requests import Look
 
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.2
@@ -162,8 +164,8 @@ class Ship:
                 result = self._results.get_nowait()
 
     def _take(self, result: Result) -> None:
-        if result.job.key == KEY:
-            self._take_list(result)
+        if result.job.key in (LIST_KEY, TAIL_KEY):
+            self._take_files(result)
             return
         if result.job.key == talk.KEY:
             self._take_speech(result)
@@ -216,19 +218,22 @@ class Ship:
             self._schedule.answered()
             self._log.answered(now)
 
-    def _take_list(self, result: Result) -> None:
-        """Which files of this host the collector knows."""
+    def _take_files(self, result: Result) -> None:
+        """Which files of this host the collector knows, or how a stream of one ends."""
         now = time.monotonic()
         self._in_flight -= 1
-        self._files.listing = False
         if result.failure is not None:
             self._failed(result, now)
         elif result.answer is not None:
             self._heard(result.answer, now, random.random(), result.job.request)
+        if isinstance(result.job.request, Look):
+            self._files.inquiry.told(result.job.request.path, result.answer, now)
+            return
+        self._files.inquiry.listing = False
         if result.unread:
             self._sources.once(f"cannot read the checkpoints: {result.unread}")
         if result.files is None:
-            self._files.not_listed(now)
+            self._files.inquiry.fails(now)
         else:
             self._files.listed(result.files, time.time_ns())
             self._look_at = 0.0
@@ -277,11 +282,16 @@ class Ship:
                 self._in_flight += 1
                 self._couriers.put(Job(talk.KEY, self._talk.question(), None, self._pace.timeout_seconds(0)))
             return
-        if self._files.wants_list(now) and self._schedule.free(self._in_flight, now):
+        while (wanted := self._files.wants(now)) and self._schedule.free(self._in_flight, now):
             self._in_flight += 1
-            self._files.listing = True
-            request = self._talk.list_files(self._files.host, self._files.service)
-            self._couriers.put(Job(KEY, request, None, self._pace.timeout_seconds(0)))
+            seconds = self._pace.timeout_seconds(0)
+            if isinstance(wanted, str):
+                self._files.inquiry.asks(wanted)
+                self._couriers.put(Job(TAIL_KEY, Look(wanted), None, seconds))
+            else:
+                self._files.inquiry.listing = True
+                request = self._talk.list_files(self._files.host, self._files.service)
+                self._couriers.put(Job(LIST_KEY, request, None, seconds))
         while self._schedule.free(self._in_flight, now):  # asked first: to look at ten thousand lanes takes a while
             wanting = [lane for lane in self._may_send() if lane.sender.want and not lane.listed_in(self._listing)]
             lane = self._schedule.pick(wanting, self._in_flight, now)

@@ -23,6 +23,7 @@ from logship.ship.held import Held
 from logship.ship.outcome import Outcome, outcome
 from logship.ship.states import OF_STREAM, SENDABLE, TABLE, Commands, Event, Input, State
 from logship.ship.steps import Steps
+from logship.values import StreamPath
 from logship.wire.replies import Answer
 
 _OF_CONTENT = frozenset({*SENDABLE, State.BETWEEN, State.CREATING})
@@ -53,6 +54,11 @@ class Sender(Steps):
     def links(self) -> tuple[Link, ...]:
         """The chain of streams, as far as it is known."""
         return tuple(self._known.values())
+
+    @property
+    def carries(self) -> StreamPath | None:
+        """The present stream, if it is known."""
+        return None if self.stream is None else self.stream.path
 
     @property
     def settled(self) -> bool:

@@ -28,6 +28,16 @@ FOUND = {
     "a file that was emptied between being found and being looked at made its copy old": history(
         234, Change(2.878, "write", 5000), Change(3.415, "copytruncate")
     ),
+    "what a file had before its first look was taken for a copy of what it had then": history(
+        36, Change(1.195, "write", 16), Change(1.363, "copytruncate"), Change(1.902, "write", 900)
+    ),
+    "a copy was shipped again when the file it was made of was renamed": history(
+        1,
+        Change(0.342, "write", 5000),
+        Change(1.097, "copytruncate"),
+        Change(4.906, "rename"),
+        faults=(Fault(3.248, "kill follower", steps=30),),
+    ),
 }
 
 

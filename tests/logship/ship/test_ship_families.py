@@ -16,6 +16,7 @@ from logship.ship.globs import Place
 from logship.ship.identity import PROGRAM
 from logship.ship.sender import Sender
 from logship.ship.sources import Lane
+from logship.values import StreamPath
 
 
 class Family:
@@ -62,17 +63,17 @@ def family(tmp_path: Path) -> Iterator[Family]:
 
 
 @pytest.mark.case(39)
-def test_a_copy_that_is_proved_says_nothing_of_a_younger_one(family: Family) -> None:
+def test_a_copy_that_does_not_hold_what_is_stored_is_asked_about_again(family: Family) -> None:
     """A shipper that starts while a file is emptied proves the older copy first; the younger one is read by nobody."""
-    family.families.settle(family.stored)
-    assert not family.copy.settled
-    release([*((key, found) for key, found in family.families.found.items())])
-    assert family.copy.fresh, "it is a file of its own"
+    release([*family.families.found.items()])
     assert not family.copy.copy
+    found = family.families.assign({}, {}, 10**18)
+    assert [*found] == [*family.families.found], "it is a file of its own"
 
 
-def test_an_original_that_is_proved_says_that_its_copies_hold_nothing_else(family: Family) -> None:
-    family.families.settle(family.lane("x.log", named=True))
-    assert family.copy.settled
-    release([*((key, found) for key, found in family.families.found.items())])
-    assert family.copy.copy, "it stays what it is"
+def test_a_copy_all_of_which_is_stored_stays_what_it_is(family: Family) -> None:
+    family.copy.stored = StreamPath("shop/host/file/id")
+    assert not family.families.copies(family.stored), "nobody looks in it for what is missing"
+    release([*family.families.found.items()])
+    assert family.copy.copy
+    assert family.families.assign({}, {}, 10**18) == {}

@@ -163,6 +163,37 @@ def copied_and_emptied(log: Path, backups: int = 3) -> None:
     os.truncate(log, 0)
 
 
+def renamed(log: Path) -> None:
+    """As logrotate does without copytruncate."""
+    for number in range(8, 0, -1):
+        path = log.with_name(f"x.log.{number}")
+        if path.exists():
+            path.rename(log.with_name(f"x.log.{number + 1}"))
+    log.rename(log.with_name("x.log.1"))
+
+
+@pytest.mark.case(25, 39)
+@pytest.mark.parametrize("between", [False, True])
+def test_a_file_that_is_rotated_now_by_copying_it_and_now_by_renaming_it_is_shipped_once(
+    server: CollectorServer, ship: Callable[..., Shipper], log: Path, between: bool
+) -> None:
+    """Each shipper starts after both, and has seen nothing of it."""
+    append(log, b"first\n")
+    assert ship(log, once=True).process.wait(120) == 0
+    for content in (b"second\n", b"fourth\n"):
+        append(log, b"and more\n" if content == b"second\n" else b"third\n")
+        copied_and_emptied(log)
+        append(log, content)
+        born_later()
+        renamed(log)
+        if between:
+            assert ship(log, once=True).process.wait(120) == 0
+    for _ in range(2):
+        assert ship(log, once=True).process.wait(120) == 0
+        assert sorted(streams(server)) == [b"first\nand more\n", b"fourth\n", b"second\n", b"third\n"]
+        assert not server.model.losses
+
+
 def test_a_file_that_was_emptied_before_its_first_look_is_read_from_its_copy(
     server: CollectorServer, ship: Callable[..., Shipper], log: Path
 ) -> None:

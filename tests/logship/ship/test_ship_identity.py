@@ -8,11 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logship.ship.identity import Evidence, Known, candidate, new_id, parse_files
+from logship.ship.chain import Link
+from logship.ship.identity import Evidence, Known, Tail, candidate, new_id, parse_files, tail_of
 from logship.ship.tailer import DELETED_SECONDS, ROTATED_SECONDS, Sight, Tailer
-from logship.values import Invalid
+from logship.values import Invalid, StreamPath
+from logship.wire.fields import Digest
+from logship.wire.replies import Answer
 
 BORN = 1_795_466_259_942_675_810
+DIGEST = Digest("sha-256", bytes(32))
 
 
 def line(name: str, evidence: Evidence, suffix: str = "", **more: object) -> bytes:
@@ -47,6 +51,32 @@ def test_of_two_ids_of_one_file_the_one_that_goes_on_is_taken() -> None:
     evidence = Evidence(1, 5, BORN)
     known = {"new": Known("new", evidence, made="2", open=True), "old": Known("old", evidence, made="3")}
     assert candidate(evidence, known, ()) is known["new"]
+
+
+def test_a_file_whose_newest_id_a_copy_has_was_emptied_and_gets_none_of_its_older_ones() -> None:
+    evidence = Evidence(1, 5, BORN)
+    known = {
+        name: Known(name, evidence, made=name, links=[Link(StreamPath(name), 0)], sizes={name: 5}) for name in "abc"
+    }
+    assert candidate(evidence, known, {"a"}) is known["c"]
+    assert candidate(evidence, known, {"c"}) is None
+    assert candidate(Evidence(9, 5, BORN), known, {"c"}) is known["b"], "on another device it may be another file's"
+
+
+@pytest.mark.parametrize(
+    ("answer", "tail"),
+    [
+        (Answer(200, next_offset=9, tail_digest=DIGEST, tail_bytes=4), Tail(9, 4, DIGEST)),
+        (Answer(200, next_offset=9, tail_digest=DIGEST, tail_bytes=10), None),
+        (Answer(200, next_offset=0, tail_digest=DIGEST), None),
+        (Answer(200, next_offset=9), None),
+        (Answer(200, tail_digest=DIGEST, tail_bytes=4), None),
+        (Answer(410, next_offset=9), Tail(9)),
+        (Answer(404), None),
+    ],
+)
+def test_how_a_stream_ends_is_taken_from_an_answer_that_says_it_whole(answer: Answer, tail: Tail | None) -> None:
+    assert tail_of(answer) == tail
 
 
 @given(st.integers(0, 2**40), st.integers(1, 2**62), st.integers(0, 3))
