@@ -98,6 +98,7 @@ class Families:
             for key, place in seen.items():
                 self._order.setdefault(place.family, []).append(key)
         for key, found in self.found.items():
+            found.place = seen.get(key, found.place)
             if found.copy and not self._claims.is_held(key):
                 found.is_asked_about()
 

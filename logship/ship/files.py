@@ -1,35 +1,33 @@
-"""Run: the followed files: found by patterns, told apart by evidence, each with its sender among all lanes.
+"""Run: the followed files: told apart by evidence, each with its sender among all lanes.
 
 A file that nobody knows yet waits until the collector has said which files of this host it knows. Files of one family
 (``x.log`` and what rotation made of it) are sent one after the other, the oldest first.
 
 So many are open at a time as the limit of descriptors allows. Of those all of which is stored, the ones quiet for
-longest are let go of; files that wait are opened in the order in which they came.
+longest are let go of.
 
-Left to others: patterns (``globs``), evidence (``identity``), which of a family is what (``families``), files that are
-let go of (``resting``), one file (``followed``), its streams (``sender``).
+Left to others: finding and opening them (``finder``), evidence (``identity``), which of a family is what
+(``families``), files that are let go of (``resting``), one file (``followed``), its streams (``sender``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from logship.ship.chain import Origin
 from logship.ship.copies import Found, Key, match, nowhere
 from logship.ship.families import Families, is_stored, release, source_of
+from logship.ship.finder import Finder
 from logship.ship.followed import FileSource
-from logship.ship.globs import Globs, Place
+from logship.ship.globs import Place
 from logship.ship.held import Held
 from logship.ship.identity import PROGRAM, Evidence, Known
 from logship.ship.inquiry import Inquiry
 from logship.ship.missing import MISSED_SECONDS, Missing
-from logship.ship.opening import Opener
 from logship.ship.resting import Rest
-from logship.ship.room import files_max
 from logship.ship.sender import Sender
 from logship.ship.sources import Lane, Sources
 from logship.ship.states import Prove
@@ -67,12 +65,7 @@ class Files:
         self._forget = forget
         self._families = Families(host)
         self._resting = self._families.resting
-        self._asking: dict[Key, Place] = {}  # they are to be opened when there is room, the first one first
-        self._opener = Opener(sources.once)
-        self._files_max = files_max() if patterns else 0
-        self.patterns: tuple[str, ...] = ()
-        self._globs: Globs | None = None
-        self._left = False  # patterns were taken away, and nobody looked since
+        self._finder = Finder(self._families, sources.once, self._follow)
         self.follow(patterns)
         self._look_at = self._room_at = 0.0
         self.inquiry = Inquiry()
@@ -82,10 +75,13 @@ class Files:
 
     def follow(self, patterns: Sequence[str]) -> None:
         """These are the patterns from now on. What a file that none of them names has now is still shipped."""
-        self.patterns = tuple(dict.fromkeys(patterns))
-        self._globs = Globs(self.patterns, self._sources.once) if self.patterns or self._globs else None
-        self._files_max = self._files_max or (files_max() if patterns else 0)
-        self._left, self._look_at = True, 0.0
+        self._finder.follow(patterns)
+        self._look_at = 0.0
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What names the files."""
+        return self._finder.patterns
 
     def wants(self, now: float) -> bool | StreamPath:
         """What is to be asked: a stream's tail; whether there are files of which nobody knows whether they have any."""
@@ -94,21 +90,21 @@ class Files:
     @property
     def pending(self) -> bool:
         """Whether there are files that were not looked at, or have no stream yet."""
-        if self._globs is None:
+        if self._finder.globs is None:
             return False
         ungoaled = any(lane.folder is None and lane.goal is None for lane in self._sources.lanes.values())
-        return not self._looked or bool(self._asking) or self._in_question or ungoaled
+        return not self._looked or self._finder.waits > 0 or self._in_question or ungoaled
 
     @property
     def _in_question(self) -> bool:
-        if self._globs is None:
+        if self._finder.globs is None:
             return False
         doubted = bool(self._resting) and self._resting.doubted
         return doubted or self._missing.in_question or any(not found.copy for found in self._families.found.values())
 
     def look(self, now: float, busy: bool) -> None:
         """Find files. ``busy``: something grew lately."""
-        if self._globs is None:
+        if self._finder.globs is None:
             return
         for lane in self._families.lanes.values():
             source_of(lane).now = now
@@ -117,13 +113,13 @@ class Files:
             return
         begun = time.thread_time()
         self._clear()
-        if not self._asking:
+        if not self._finder.waits:
             self._rest(now)
         self._make_room(now)
-        self._scan()
+        self._finder.look()
         self._missing.look(now)
         took = time.thread_time() - begun
-        self._look_at = now + max(BUSY_SECONDS if busy or self._asking else IDLE_SECONDS, LOOK_SHARE * took)
+        self._look_at = now + max(BUSY_SECONDS if busy or self._finder.waits else IDLE_SECONDS, LOOK_SHARE * took)
         self._looked = True
 
     def listed(self, known: Mapping[str, Known], now_ns: int) -> None:
@@ -134,14 +130,15 @@ class Files:
             self._follow(key, self._families.found.pop(key), fits)
         if not self._families.asked:
             self.inquiry.over()
-        assert self._globs is not None
+        globs = self._finder.globs
+        assert globs is not None
         certain: dict[str, Known] = {}
         if self._sources.speaks is Sender:  # else checkpoints of files that are gone stay
             busy = self._families.busy() | gone
             certain = {name: each for name, each in known.items() if name not in busy}
-        for each in self._missing.listed(certain, [*self._families.evidence(), *self._gone], self._globs.family_of):
+        for each in self._missing.listed(certain, [*self._families.evidence(), *self._gone], globs.family_of):
             self._gone.add(each.evidence)
-            packed = self._globs.packed(self._globs.family_of(each.path) or each.path)
+            packed = globs.packed(globs.family_of(each.path) or each.path)
             source = VanishedFile(each.path, each.stored, packed)
             self._add(Lane(source, Sender(self._origin(each.id, each.path, each.evidence))), each)
 
@@ -159,7 +156,7 @@ class Files:
             same = source.has_digest(command.span, command.digest)
             if same is not False:
                 return same, None
-        self._scan()
+        self._finder.look()
         copies = self._families.copies(lane)
         files, formers = [found.file for _, found in copies], source.formers(gone)
         matched = match(command, formers, files)
@@ -179,88 +176,6 @@ class Files:
         """Those of ``lanes`` whose turn it may be."""
         return self._families.turns(lanes)
 
-    # what there is
-
-    def _scan(self) -> None:
-        assert self._globs is not None
-        seen: dict[Key, Place] = {}
-        asking: dict[Key, Place] = {}
-        rotated: set[str] = set()  # families of which there is more than the file written to
-        for place in self._globs.look():
-            try:
-                facts = os.stat(place.path)  # noqa: PTH116  # text paths, many, several times a second
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self._sources.once(f"cannot look at {place.path}: {error.strerror}")
-                continue
-            key = facts.st_dev, facts.st_ino
-            if key not in seen or (seen[key].rotated and not place.rotated):
-                seen[key] = place
-            if place.rotated:
-                rotated.add(place.family)
-            if self._is_new(key, facts, place, place.family in rotated):
-                asking[key] = place
-        self._asking = {key: asking[key] for key in self._asking if key in asking}
-        self._open_asking(asking)
-        self._named(seen)
-
-    def _open_asking(self, more: Mapping[Key, Place]) -> None:
-        """Open those that ask for it, as far as there is room."""
-        asking, self._asking = {**self._asking, **more}, {}
-        for key, place in asking.items():
-            if self._is_full:
-                self._asking[key] = place
-            else:
-                self._open(key, place)
-        if self._asking:
-            self._sources.once(f"{self._files_max} files are open; others wait until one of them is stored and quiet")
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self._families.lanes) + len(self._families.found) >= self._files_max
-
-    def _named(self, seen: Mapping[Key, Place]) -> None:
-        """Where the files are now."""
-        live = {place.family for place in seen.values() if not place.rotated}
-        for key, lane in self._families.lanes.items():
-            source, at = source_of(lane), seen.get(key)
-            if at is not None:
-                source.path, self._families.of[lane] = at.path, at.family
-                source.left = False
-            elif self._left and _is_at(source.path, key):
-                source.left = True
-            source.named = at is not None and (not at.rotated or at.family not in live)
-        found = self._families.found
-        for key in [key for key, each in found.items() if key not in seen and (each.copy or self._left)]:
-            found.pop(key).file.close()
-            self._opener.closed(key)
-        self._left = False
-        self._resting.keep(seen)
-        self._families.look(seen)
-
-    def _is_new(self, key: Key, facts: os.stat_result, place: Place, in_family: bool) -> bool:
-        """Whether it is to be opened. An empty one is only where others of its family may be copies of what it had."""
-        if key in self._families.lanes or key in self._families.found or key in self._opener.own:
-            return False
-        if not stat.S_ISREG(facts.st_mode):
-            self._sources.once(f"{place.path} is no regular file: not followed")
-            return False
-        rest = self._resting.get(key)
-        if rest is None:
-            return facts.st_size > 0 or (in_family and not place.rotated)
-        return not rest.is_as_it_was(facts.st_size, facts.st_mtime_ns, place)
-
-    def _open(self, key: Key, place: Place) -> None:
-        file = self._opener.open(key, place.path)
-        if file is None:
-            return
-        self._families.found[key] = Found(file, place)
-        rest = self._resting.pop(key)
-        sure = rest is not None and rest.evidence == file.evidence and not self._resting.doubted
-        if sure and rest is not None and rest.known is not None:
-            self._follow(key, self._families.found.pop(key), rest.known)
-
     def _clear(self) -> None:
         """Let go of files that are over, all of which is stored."""
         for key, lane in [*self._families.lanes.items()]:
@@ -272,10 +187,10 @@ class Files:
 
     def _make_room(self, now: float) -> None:
         """For files that wait, if it is time to."""
-        if self._asking and now >= self._room_at:
+        if self._finder.waits and now >= self._room_at:
             self._room_at = now + ROOM_SECONDS
             self._rest(now)
-            self._open_asking({})
+            self._finder.open_waiting()
 
     def _rest(self, now: float) -> None:
         """Let go of files that are quiet, all of which is stored, where there are many, or others wait."""
@@ -283,7 +198,7 @@ class Files:
         idle = [key for key, lane in lanes.items() if lane.sender.settled and is_stored(lane)]
         idle.sort(key=lambda key: source_of(lanes[key]).changed_at)
         quiet = [key for key in idle if now - source_of(lanes[key]).changed_at >= QUIET_SECONDS]
-        count = max(min(len(self._asking), len(idle)), len(quiet) - QUIET_MAX)
+        count = max(min(self._finder.waits, len(idle)), len(quiet) - QUIET_MAX)
         for key in idle[:count]:
             self._let_go(key, lanes[key])
 
@@ -299,7 +214,7 @@ class Files:
                 self._resting.put(key, _rest_of(lane, facts, place))
         del self._families.lanes[key], self._families.of[lane]
         self._drop(lane)
-        self._opener.closed(key)
+        self._finder.closed(key)
 
     def _drop(self, lane: Lane) -> None:
         del self._sources.lanes[lane.key]
@@ -337,11 +252,3 @@ def _rest_of(lane: Lane, facts: os.stat_result, place: Place) -> Rest:
 
 def _has_gone(lane: Lane) -> bool:
     return isinstance(lane.source, VanishedFile)
-
-
-def _is_at(path: str, key: Key) -> bool:
-    """Whether this very file is still there."""
-    with contextlib.suppress(OSError):
-        facts = os.stat(path)  # noqa: PTH116
-        return (facts.st_dev, facts.st_ino) == key
-    return False

@@ -1,6 +1,7 @@
 """Run: one loop over sources, senders and two couriers. It keeps no state that it could not ask the collector for.
 
-Of a server that cannot be asked (``talk``) the couriers keep it in checkpoints.
+Of a server that cannot be asked (``talk``) the couriers keep it in checkpoints. What is out, and what the answers say
+of the collector as a whole, is ``traffic``'s.
 
 The container's own lines come first: of the two requests that may be out, one at most is of an adopted folder, and none
 is begun while it stops.
@@ -20,10 +21,8 @@ from functools import partial
 from queue import Empty
 
 from logship.errors import Fault
-from logship.ship import talk
 from logship.ship.adopter import Adopter
-from logship.ship.courier import Job, Result
-from logship.ship.couriers import Couriers
+from logship.ship.courier import Result
 from logship.ship.discover import SpoolSource
 from logship.ship.files import Files
 from logship.ship.folder import SpoolFolder
@@ -31,13 +30,12 @@ from logship.ship.inquiry import LIST_KEY, TAIL_KEY
 from logship.ship.log import Log
 from logship.ship.plain_states import PlainCommand, Push
 from logship.ship.plan import SERVICE, Plan, declared
-from logship.ship.schedule import Gathering, Pace, Schedule
 from logship.ship.sources import AnyCommands, Lane, Sources
-from logship.ship.states import Acknowledged, Command, ListChain, ListFiles, Prove, Record, Say, Send, State
+from logship.ship.states import Acknowledged, Command, ListChain, Prove, Say, Send, State
+from logship.ship.talk import SPEECH_KEY, tell
+from logship.ship.traffic import Traffic
 from logship.ship.watch import Watch
 from logship.spool.instance import part
-from logship.wire.refusal import Code
-from logship.wire.replies import Answer
 from logship.wire.requests import Look
 
 BUSY_SECONDS = 0.05
@@ -56,24 +54,18 @@ class Ship:
         self._plan = plan
         self._log = Log()
         self._sources = Sources([SpoolFolder(path) for path in plan.spools], plan.instance, self._log.say)
-        self._schedule: Schedule[Lane] = Schedule()
+        self._traffic = Traffic(plan, self._sources, self._log, self._doubt)
         self._own = [each for each in self._sources.given if each.identity["host"] == self._sources.host]
         service = plan.service or next((each.identity["service"] for each in self._own), SERVICE)
         patterns = [*plan.follow, *declared(self._own)]
         self._files = Files(
-            patterns, service, part(self._sources.host), self._sources, self._schedule.forget, plan.once
+            patterns, service, part(self._sources.host), self._sources, self._traffic.schedule.forget, plan.once
         )
-        self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._schedule.forget, plan.once)
-        self._pace = Pace(plan.chunk_bytes_max)
-        self._gathering = Gathering()
-        self._talk = talk.Talk(plan.place, plan.state, self._sources, self._log.say)
-        self._couriers = Couriers(plan.place, self._talk.book)
-        self._results = self._couriers.results
+        self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._traffic.schedule.forget, plan.once)
+        self._results = self._traffic.results
         self._watch = Watch(partial(self._results.put, None))
         self._hung_up = False  # SIGHUP came
-        self._in_flight = 0
         self._listing: set[str] = set()  # incarnations whose list is asked for
-        self._absent = False  # the last failure: nobody is there
         self._grew_at = self._progress_at = time.monotonic()
         self._look_at = 0.0
         self._stop_at: float | None = None
@@ -85,13 +77,14 @@ class Ship:
             signal.signal(number, self._stop)
         if self._plan.again is not None:
             signal.signal(signal.SIGHUP, self._hang_up)
-        self._couriers.start()
+        self._traffic.start()
         more = {"adopt": list(map(str, self._plan.adopt))} if self._plan.adopt else {}
         if self._files.patterns:
             more["follow"] = [*self._files.patterns]
-        self._log.say("INFO", "started", to=self._couriers.place.url, spools=list(map(str, self._plan.spools)), **more)
+        self._log.say("INFO", "started", to=self._traffic.place.url, spools=list(map(str, self._plan.spools)), **more)
         while True:
             self._take_results(time.monotonic())
+            self._watch.pause_seconds = self._traffic.gathering.seconds
             now = time.monotonic()
             if self._hung_up:
                 self._read_again(now)
@@ -99,13 +92,13 @@ class Ship:
                 self._look(now)
             for lane in self._sources.lanes.values():
                 self._perform(lane, lane.sender.tick(now, random.random()))
-            for lane, commands in self._talk.settle(self._in_flight, now, random.random()):
+            for lane, commands in self._traffic.settle(now, random.random()):
                 self._perform(lane, commands)
             self._grant(now)
             self._sources.note_acked(now)
             self._log.summary(now, lambda: self._sources.behind_bytes)
             if not self._plan.once:
-                server = {"server": "plain"} if self._talk.plain else {}
+                server = {"server": "plain"} if self._traffic.talk.plain else {}
                 self._log.snapshot(now, partial(self._sources.snapshot, now), self._plan.budgets, **server)
             status = self._status(now)
             if status is not None:
@@ -129,21 +122,19 @@ class Ship:
         assert self._plan.again is not None
         try:
             given = self._plan.again()
-            if given.place != self._couriers.place:
-                self._talk.go_to(given.place)
+            moved = self._traffic.go_to(given.place)
         except Fault as fault:
             self._log.say("ERROR", "settings refused", text=f"{fault}; what was read before stays")
             return
         self._files.follow([*given.follow, *declared(self._own)])
-        if given.place != self._couriers.place:
-            self._couriers.go_to(given.place, self._talk.book)
-            self._schedule.answered()
+        if moved:
+            self._traffic.move(given.place)
             self._doubt(now)
         self._log.say("INFO", "settings read", to=given.place.url, follow=[*self._files.patterns])
 
     def _doubt(self, now: float) -> None:
         """What is behind the name of the collector may be another one."""
-        self._talk.doubt()
+        self._traffic.talk.doubt()
         self._files.doubt()
         for lane in self._sources.lanes.values():
             self._perform(lane, lane.sender.doubted(now, random.random()))
@@ -151,8 +142,8 @@ class Ship:
     def _take_results(self, now: float) -> None:
         """Wait for what comes first, an answer or the next look, and take all answers there are."""
         due = self._look_at
-        if now < self._schedule.held_until:
-            due = min(due, self._schedule.held_until)
+        if now < self._traffic.schedule.held_until:
+            due = min(due, self._traffic.schedule.held_until)
         seconds = max(0.0, due - now)
         with contextlib.suppress(Empty):
             result = self._results.get(timeout=seconds) if seconds else self._results.get_nowait()
@@ -164,68 +155,32 @@ class Ship:
                 result = self._results.get_nowait()
 
     def _take(self, result: Result) -> None:
+        now, chance = time.monotonic(), random.random()
+        self._traffic.came(result, now, chance)
+        if result.job.key == SPEECH_KEY:
+            if result.failure is not None:
+                self._traffic.failed(result, now, chance)
+            self._traffic.talk.answered(result.answer)
+            return
         if result.job.key in (LIST_KEY, TAIL_KEY):
-            self._take_files(result)
+            self._take_files(result, now, chance)
             return
-        if result.job.key == talk.KEY:
-            self._take_speech(result)
-            return
-        lane, now, chance = self._sources.lanes[result.job.key], time.monotonic(), random.random()
-        self._in_flight -= 1
-        if isinstance(result.job.request, ListChain):
-            self._listing.discard(result.job.request.incarnation)
-        answer = result.answer
-        if answer is not None:
-            self._heard(answer, now, chance, result.job.request)
-        if answer is not None and isinstance(result.job.request, Send | Push) and answer.status < 300:
-            self._pace.took(result.size, result.seconds)
-            self._gathering.took(result.size, result.seconds)
-            self._watch.pause_seconds = self._gathering.seconds
-            self._log.moved(result.size, result.wire_bytes)
+        lane, request, answer = self._sources.lanes[result.job.key], result.job.request, result.answer
+        if isinstance(request, ListChain):
+            self._listing.discard(request.incarnation)
+        if answer is not None and isinstance(request, Send | Push) and answer.status < 300:
             lane.sent += result.size
             self._progress_at = now
-        self._perform(lane, talk.tell(lane, result, now, chance))
+        self._perform(lane, tell(lane, result, now, chance))
         if result.failure is not None:
-            self._failed(result, now)
+            self._traffic.failed(result, now, chance)
         elif result.links is not None and answer is not None and answer.status == 200:
             self._share(lane, result, now, chance)
 
-    def _take_speech(self, result: Result) -> None:
-        """How the server speaks."""
-        now = time.monotonic()
-        self._in_flight -= 1
-        if result.failure is not None:
-            self._failed(result, now)
-        elif result.answer is not None:
-            self._heard(result.answer, now, random.random(), None)
-        self._talk.answered(result.answer)
-
-    def _heard(self, answer: Answer, now: float, chance: float, request: object) -> None:
-        if isinstance(request, ListChain | ListFiles):
-            if answer.status in (404, 405, 410):
-                self._talk.doubt()
-        elif request is not None and not isinstance(request, Record):
-            self._talk.heard(answer)
-        if answer.limits is not None:
-            self._pace.limit(answer.limits.append_bytes_max)
-        if answer.status == 503:
-            if answer.code is Code.BUSY:
-                self._pace.crowded()
-            self._schedule.failed(now, chance, answer.retry_after_seconds)
-            self._log.failed(f"503 {answer.code or ''}".strip(), now)
-            self._absent = False
-        else:
-            self._schedule.answered()
-            self._log.answered(now)
-
-    def _take_files(self, result: Result) -> None:
+    def _take_files(self, result: Result, now: float, chance: float) -> None:
         """Which files of this host the collector knows, or how a stream of one ends."""
-        now = time.monotonic()
-        self._in_flight -= 1
         if result.failure is not None:
-            self._failed(result, now)
-        elif result.answer is not None:
-            self._heard(result.answer, now, random.random(), result.job.request)
+            self._traffic.failed(result, now, chance)
         if isinstance(result.job.request, Look):
             self._files.inquiry.told(result.job.request.path, result.answer, now)
             return
@@ -246,20 +201,6 @@ class Ship:
                 links = (result.links or {}).get(lane.source.program, ())
                 self._perform(lane, lane.sender.listed(links, now, chance))
 
-    def _failed(self, result: Result, now: float) -> None:
-        failure = result.failure
-        assert failure is not None
-        self._doubt(now)
-        if failure.stale:
-            return
-        self._absent = failure.absent
-        self._gathering.failed()
-        self._watch.pause_seconds = self._gathering.seconds
-        self._schedule.failed(now, random.random(), absent=failure.absent)
-        self._log.failed(failure.cause, now)
-        if failure.slow and isinstance(result.job.request, Send | Push):
-            self._pace.timed_out()
-
     def _look(self, now: float) -> None:
         stopping = self._stop_at is not None  # it may begin to stop at any instruction
         self._files.look(now, busy=now - self._grew_at < BUSY_FOR_SECONDS)
@@ -268,7 +209,7 @@ class Ship:
             self._perform(lane, lane.sender.looked(held, now, random.random()))
         if not stopping:
             removed = self._adopter.removed
-            self._adopter.turn(now, random.random(), calm=not self._schedule.failures)
+            self._adopter.turn(now, random.random(), calm=not self._traffic.schedule.failures)
             if self._adopter.removed > removed:
                 self._progress_at = now
         self._watch.keep(self._sources.watched)
@@ -277,27 +218,23 @@ class Ship:
         self._looked_for_stop = stopping
 
     def _grant(self, now: float) -> None:
-        if not self._talk.ready:
-            if self._talk.asks and self._schedule.free(self._in_flight, now):
-                self._in_flight += 1
-                self._couriers.put(Job(talk.KEY, self._talk.question(), None, self._pace.timeout_seconds(0)))
+        traffic = self._traffic
+        if not traffic.talk.ready:
+            traffic.ask_speech(now)
             return
-        while (wanted := self._files.wants(now)) and self._schedule.free(self._in_flight, now):
-            self._in_flight += 1
-            seconds = self._pace.timeout_seconds(0)
+        while (wanted := self._files.wants(now)) and traffic.free(now):
             if isinstance(wanted, str):
                 self._files.inquiry.asks(wanted)
-                self._couriers.put(Job(TAIL_KEY, Look(wanted), None, seconds))
+                traffic.put(TAIL_KEY, Look(wanted))
             else:
                 self._files.inquiry.listing = True
-                request = self._talk.list_files(self._files.host, self._files.service)
-                self._couriers.put(Job(LIST_KEY, request, None, seconds))
-        while self._schedule.free(self._in_flight, now):  # asked first: to look at ten thousand lanes takes a while
+                traffic.put(LIST_KEY, traffic.talk.list_files(self._files.host, self._files.service))
+        while traffic.free(now):  # asked first: to look at ten thousand lanes takes a while
             wanting = [lane for lane in self._may_send() if lane.sender.want and not lane.listed_in(self._listing)]
-            lane = self._schedule.pick(wanting, self._in_flight, now)
+            lane = traffic.schedule.pick(wanting, traffic.in_flight, now)
             if lane is None:
                 return
-            self._perform(lane, lane.sender.granted(self._pace.chunk_bytes, now, random.random()))
+            self._perform(lane, lane.sender.granted(traffic.pace.chunk_bytes, now, random.random()))
 
     def _may_send(self) -> list[Lane]:
         """The lanes whose turn it may be at all."""
@@ -328,16 +265,13 @@ class Ship:
         else:
             if isinstance(command, ListChain):
                 self._listing.add(command.incarnation)
-            size = command.size if isinstance(command, Send | Push) else 0
-            self._in_flight += 1
-            self._couriers.put(Job(lane.key, command, lane.source, self._pace.timeout_seconds(size)))
+            self._traffic.put(lane.key, command, lane.source)
 
     def _status(self, now: float) -> int | None:
         """The exit status when it is time to end."""
         if self._stop_at is not None:
             settled = self._looked_for_stop and all(lane.sender.settled for lane in self._sources.own)
-            hopeless = self._absent and self._schedule.failures > 0
-            if settled or hopeless or now >= self._stop_at:
+            if settled or self._traffic.hopeless or now >= self._stop_at:
                 self._log.say("INFO", "stopped", behind_bytes=self._sources.behind_bytes)
                 return 0
         elif self._plan.once:

@@ -29,7 +29,7 @@ from logship.wire.requests import Look
 
 ASKED = StreamPath("logship")
 """The stream that is asked for; whether it is there does not matter."""
-KEY = ("", "")
+SPEECH_KEY = ("", "")
 """Of the job that asks: no lane has it."""
 PLAIN_TEXT = (
     "the server does not say Logship-Protocol: 1, so this is plain mode: no compression, no digests, no metadata; each"
