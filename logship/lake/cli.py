@@ -45,9 +45,9 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     try:
         from logship.lake.run import Plan, run  # here: `--help` works without the libraries
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("duckdb", "nanoarrow"):
+        if (error.name or "").partition(".")[0] not in ("duckdb", "nanoarrow", "numpy"):
             raise
-        hint = "install them: pip install 'duckdb>=1.4,<3' 'nanoarrow>=0.6'"
+        hint = "install them: pip install 'duckdb>=1.4,<3' 'nanoarrow>=0.6' 'numpy>=1.24'"
         if options.optional:
             return _off(str(error.name))
         raise Fault("seal without", str(error.name), "it is not installed", hint) from None

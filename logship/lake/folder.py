@@ -3,15 +3,18 @@
     lake/lock                                       flock of the ``logship seal`` that works in it
     lake/manifest.json                              what is published; replaced as a whole
     lake/day=YYYY-MM-DD/<first LSN>-<end LSN>.parquet     files; what the manifest does not name is none
+    lake/day=YYYY-MM-DD/<first LSN>-<end LSN>.parquet.tokens    the filters of its tokens (``tokens``)
     lake/unended-<LSN>.jsonl                        lines that have no end there (``unended``)
 
 A file is written under a name of its own (``.`` before, ``.new`` behind), synced, verified, renamed, its folder synced,
-and only then named by the manifest. Left to others: what is in it (``parquet``), when (``seal``).
+and only then named by the manifest; what is beside it likewise. Left to others: what is in them (``parquet``,
+``tokens``), when (``seal``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterable, Mapping
@@ -22,7 +25,7 @@ import xxhash
 from logship.collect.folder import FILE_MODE, segment_name, sync_folder
 from logship.errors import USAGE, Fault
 from logship.files import replace
-from logship.lake.manifest import Beginnings, Manifest, parse
+from logship.lake.manifest import TOKENS, Beginnings, Manifest, Sidecar, parse
 from logship.lake.unended import Unended
 from logship.lake.unended import parse as parse_unended
 from logship.values import Invalid
@@ -83,8 +86,10 @@ class Folder:
         return folder / ".fresh.new"
 
     def rename(self, fresh: Path, first_lsn: int, end_lsn: int) -> str:
-        """Give a synced file its name; the name within the lake. Raises OSError."""
+        """Give a synced file its name, and what is beside it; the name within the lake. Raises OSError."""
         name = f"{fresh.parent.name}/{segment_name(first_lsn)}-{segment_name(end_lsn)}.parquet"
+        if beside(fresh).exists():
+            beside(fresh).rename(beside(self.path / name))
         fresh.rename(self.path / name)
         sync_folder(fresh.parent)
         return name
@@ -104,15 +109,26 @@ class Folder:
             raise Fault("read", str(self.path / manifest.unended.name), f"it {found.reason}", hint)
         return found
 
+    def put_beside(self, fresh: Path, content: bytes) -> Sidecar:
+        """Write the filters of a fresh file, durable and read back. Raises OSError."""
+        path = beside(fresh)
+        path.write_bytes(content)
+        size, check = sync(path)
+        if check != xxhash.xxh3_128_hexdigest(content):
+            raise OSError(errno.EIO, "what is read is not what was written", str(path))
+        return Sidecar(size, check)
+
     def discard(self, fresh: Path) -> None:
         """Remove what was not finished."""
-        with contextlib.suppress(OSError):
-            fresh.unlink()
+        for path in (fresh, beside(fresh)):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files, and folders with nothing left in them. Raises OSError."""
         for name in names:
             path = self.path / name
+            beside(path).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
@@ -120,6 +136,7 @@ class Folder:
     def sweep(self, manifest: Manifest) -> list[str]:
         """Delete what a crash left: files that no manifest ever named. Their names."""
         known = {file.name for file in manifest.files} | {one.name for one in manifest.leaving}
+        known |= {f"{name}{TOKENS}" for name in known}
         known |= set() if manifest.unended is None else {manifest.unended.name}
         found = [name for name in self._files() if name not in known]
         self.delete(found)
@@ -143,10 +160,15 @@ class Folder:
     def _files(self) -> Iterable[str]:
         for folder in sorted(self.path.glob("day=*")):
             for path in sorted(folder.iterdir()):
-                if path.suffix in (".parquet", ".new"):
+                if path.suffix in (".parquet", ".new", TOKENS):
                     yield f"{folder.name}/{path.name}"
         for path in sorted(self.path.glob(f"*{UNENDED}-*")):
             yield path.name
+
+
+def beside(path: Path) -> Path:
+    """Where the filters of a file are."""
+    return path.with_name(f"{path.name}{TOKENS}")
 
 
 def load(store: Path) -> Manifest | None:

@@ -22,14 +22,14 @@ class Policy:
 
 def removable(manifest: Manifest, policy: Policy, now_ms: int) -> int:
     """How many of the oldest files may go."""
-    total = sum(file.bytes for file in manifest.files)
+    total = sum(file.stored_bytes for file in manifest.files)
     gone = 0
     for file in manifest.files:
         too_old = policy.age_seconds is not None and now_ms - file.newest_received > policy.age_seconds * 1000
         too_many = policy.bytes is not None and total > policy.bytes
         if not (too_old or too_many):
             break
-        total -= file.bytes
+        total -= file.stored_bytes
         gone += 1
     return gone
 

@@ -16,8 +16,18 @@ from logship.values import Invalid
 VERSION = 1
 RETENTION = "retention deleted it from the journal before it was sealed"
 """Why something is missing that nobody has damaged."""
+TOKENS = ".tokens"
+"""Behind the name of a file: the file with its filters."""
 DAMAGED_MAX = 10_000
 """Damaged places that are told one by one; the newest are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """The file with the filters of tokens of another one: its size, and its ``check`` as of that one."""
+
+    bytes: int
+    check: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,8 @@ class File:
     """One file: the lines that complete from LSN ``first_lsn`` to ``end_lsn``.
 
     ``raw_bytes`` is what its lines were, ``bytes`` what the file is; times are ms since 1970; ``streams`` are by path
-    where the first of its lines begins and the last one ends; ``check`` is xxh3_128 of the file, in hex.
+    where the first of its lines begins and the last one ends; ``check`` is xxh3_128 of the file, in hex. ``tokens``
+    is beside it, by its name and TOKENS; None: nothing is.
     """
 
     name: str
@@ -40,6 +51,12 @@ class File:
     newest_received: int
     streams: Mapping[str, tuple[int, int]]
     check: str
+    tokens: Sidecar | None = None
+
+    @property
+    def stored_bytes(self) -> int:
+        """What it takes on the disk, with what is beside it."""
+        return self.bytes + (0 if self.tokens is None else self.tokens.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +207,13 @@ def parse(content: bytes) -> Manifest | Invalid:
         if said["v"] != VERSION:
             return Invalid(f"is of version {said['v']!r}, this program knows {VERSION}")
         files = tuple(
-            File(**{**file, "streams": {path: (first, end) for path, (first, end) in file["streams"].items()}})
+            File(
+                **{
+                    **file,
+                    "streams": {path: (first, end) for path, (first, end) in file["streams"].items()},
+                    "tokens": Sidecar(**file["tokens"]) if file.get("tokens") else None,
+                }
+            )
             for file in said["files"]
         )
         return Manifest(

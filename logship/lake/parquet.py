@@ -123,6 +123,17 @@ class Parquet:
             raise OSError(errno.EIO, "the rows of a stream do not follow on each other", str(path))
         return [(stream, first, count) for stream, first, _, count in found]
 
+    def row_groups(self, path: Path) -> list[int]:
+        """How many rows each row group has, in order. Raises OSError."""
+        query = (
+            f"SELECT max(row_group_num_rows) FROM parquet_metadata('{_quoted(path)}') GROUP BY row_group_id "
+            "ORDER BY row_group_id"
+        )
+        try:
+            return [rows for (rows,) in self._connection.execute(query).fetchall()]
+        except duckdb.Error as error:
+            raise _failed(error) from error
+
     def contents(self, path: Path) -> Iterator[tuple[memoryview[int], memoryview[int], memoryview[int]]]:
         """The rows of a file in order, many at a time: offsets in the stream, ends of their bytes, those bytes.
 

@@ -3,6 +3,7 @@
 Compared are, for each stream, which rows are its own, that they follow on each other without hole, and the digest of
 their exact bytes with that of the journal's frames, read anew; and that the journal holds no further line: behind the
 last row no newline, between two and before the first nothing but damaged places. How lines were made plays no part.
+What was read back goes through the makers of filters on its way: they are of what is proved.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import xxhash
 
 from logship.collect.journal import Frame
 from logship.errors import Fault
+from logship.lake.filters import Broken, Filters
 from logship.lake.manifest import Damaged
 from logship.lake.parquet import Parquet
 from logship.view.journal_reader import Damage, Journal
@@ -49,8 +51,8 @@ class Proof:
         self._parquet = parquet
         self._sealed = sealed
 
-    def check(self, path: Path, expected: Sequence[Expected]) -> dict[str, tuple[int, int]]:
-        """By stream where its first row begins and its last one ends.
+    def check(self, path: Path, expected: Sequence[Expected], filters: Filters) -> dict[str, tuple[int, int]]:
+        """By stream where its first row begins and its last one ends; ``filters`` are made of all rows.
 
         Raises Fault where the file does not hold what it should, OSError, and Gone when the journal's segment went.
         """
@@ -62,8 +64,11 @@ class Proof:
         if self._parquet.places(path) != wanted:
             raise _differs(path, "its rows are not those that were written")
         found: dict[str, tuple[int, int]] = {}
-        read_back = _runs(self._parquet.contents(path), [(one.stream, one.rows) for one in with_rows])
-        runs = dict(read_back)
+        chunks = filters.through(self._parquet.contents(path))
+        try:
+            runs = dict(_runs(chunks, [(one.stream, one.rows) for one in with_rows]))
+        except Broken as broken:
+            raise _differs(path, str(broken)) from None
         for one in expected:
             reason = self._compare(one, runs.get(one.stream, []))
             if reason:

@@ -1,7 +1,8 @@
 """Run: one step of sealing: the next piece of the journal becomes a file that is verified and named by the manifest.
 
-The order is the promise: written, synced, read back and compared, renamed, folder synced, manifest replaced. A crash
-between any two leaves the manifest of before, and what it does not name is removed by the next start.
+The order is the promise: written, synced, read back and compared, the filters of its tokens likewise, both renamed,
+folder synced, manifest replaced. A crash between any two leaves the manifest of before, and what it does not name is
+removed by the next start.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from logship.collect.stream import StreamState
 from logship.errors import Fault
 from logship.lake.batch import Batch, Rows
 from logship.lake.bulk import TimedLines
+from logship.lake.filters import Filters
 from logship.lake.folder import Folder, sync
 from logship.lake.manifest import RETENTION, Damaged, File, Manifest
 from logship.lake.parquet import Parquet, TooMuch
 from logship.lake.plan import RAW_BYTES_MAX, Piece, piece
 from logship.lake.proof import Expected, Proof
+from logship.lake.tokens import pack as pack_filters
 from logship.lake.unended import Unended, pack
 from logship.view.items import DAMAGE, Mark
 from logship.view.journal_reader import Damage, Journal, Picture
@@ -194,11 +197,14 @@ class Sealer:
         self._parquet.write(fresh, chunks)
         chunks.clear()
         size, check = sync(fresh)
-        streams = self._proof.check(fresh, expected)
+        filters = Filters(self._parquet.row_groups(fresh))
+        streams = self._proof.check(fresh, expected, filters)
+        tokens = self._folder.put_beside(fresh, pack_filters(filters.made))
         name = self._folder.rename(fresh, found.start, found.end)
         return File(
-            name, found.start, found.end, made.rows, size, made.raw_bytes, *made.ts, *made.received, streams, check
-        )
+            name, found.start, found.end, made.rows, size, made.raw_bytes, *made.ts, *made.received, streams, check,
+            tokens,
+        )  # fmt: skip
 
     def _batches(
         self, found: Piece, picture: Picture, streams: list[StreamState], expected: list[Expected]

@@ -12,9 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
+import xxhash
 
-from logship.lake.folder import LAKE
+from logship.lake import tokens
+from logship.lake.folder import LAKE, load
+from logship.lake.manifest import Sidecar
 from tests.logship.lake.failing import POINTS
 from tests.logship.lake.lakes import rebuilt
 from tests.logship.lake.lakes import seal as seal_once
@@ -39,7 +43,7 @@ def segments(shelf: Shelf, count: int, lines: int = 50) -> bytes:
     """Finished segments of one stream; its bytes."""
     written = b""
     for number in range(count):
-        data = b"".join(b"%d %d \xff\n" % (number, line) for line in range(lines)) + b"goes on "
+        data = b"".join(b"%d line%d \xff\n" % (number, line) for line in range(lines)) + b"goes on "
         shelf.append("a/1/x/i", data, packed=True)
         written += data
         shelf.rotate()
@@ -50,6 +54,34 @@ def is_whole(store: Path, written: bytes) -> bool:
     """Whether every line that has an end is in the lake, once."""
     found = b"".join(data for _, _, data in rebuilt(store))
     return found == written[: written.rfind(b"\n") + 1] and of_lake(store) == of_viewer(store, 1 << 62)
+
+
+def nothing_is_over(store: Path) -> bool:
+    """Whether files and filters are those that the manifest names, to the byte, and the filters have all tokens."""
+    manifest = load(store)
+    assert manifest is not None
+    lake = store / LAKE
+    for file in manifest.files:
+        content = (lake / f"{file.name}.tokens").read_bytes()
+        assert file.tokens == Sidecar(len(content), xxhash.xxh3_128_hexdigest(content))
+        with duckdb.connect() as connection:
+            found = connection.execute("SELECT encode(line) FROM read_parquet(?)", [str(lake / file.name)]).fetchall()
+        directory = tokens.parse(content)
+        assert isinstance(directory, tokens.Directory)
+        (group,) = directory.groups
+        filters = content[directory.starts[0] :]
+        keys = {key for (line,) in found for key in tokens.keys(bytes(line))}
+        assert group.rows == len(found)
+        assert all(is_answered(filters, tokens.hashed(key)) for key in keys)
+    named = {f"{file.name}{ending}" for file in manifest.files for ending in ("", ".tokens")}
+    return {str(path.relative_to(lake)) for path in lake.glob("day=*/*")} == named
+
+
+def is_answered(filters: bytes, number: int) -> bool:
+    if not filters:
+        return True  # nearly all of its lines' bytes are of tokens of their own: all of it is read
+    begin = tokens.block(number, len(filters) // tokens.BLOCK_BYTES) * tokens.BLOCK_BYTES
+    return tokens.is_in(filters[begin : begin + tokens.BLOCK_BYTES], number)
 
 
 def test_once_seals_what_is_finished_and_says_so(shelf: Shelf) -> None:
@@ -70,9 +102,7 @@ def test_killed_at_a_step_the_next_start_goes_on_and_leaves_nothing_over(shelf: 
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     seal_once(shelf.folder)
     assert is_whole(shelf.folder, written)
-    lake = shelf.folder / LAKE
-    named = {file["name"] for file in json.loads((lake / "manifest.json").read_text())["files"]}
-    assert {str(path.relative_to(lake)) for path in lake.glob("day=*/*")} == named
+    assert nothing_is_over(shelf.folder)
 
 
 def test_killed_at_any_moment_again_and_again_nothing_is_lost_or_twice(shelf: Shelf) -> None:
@@ -91,6 +121,7 @@ def test_killed_at_any_moment_again_and_again_nothing_is_lost_or_twice(shelf: Sh
         process.stderr.close()
     seal_once(shelf.folder)
     assert is_whole(shelf.folder, written)
+    assert nothing_is_over(shelf.folder)
 
 
 @pytest.fixture
@@ -124,6 +155,7 @@ def test_on_a_full_disk_nothing_is_published_and_with_room_it_goes_on(small_disk
     ballast.unlink()
     assert run(words).returncode == 0
     assert is_whole(small_disk / "store", data * 2)
+    assert nothing_is_over(small_disk / "store")
     shelf.close()
 
 
@@ -145,6 +177,24 @@ def test_a_disk_that_fills_while_duckdb_writes_is_a_full_disk(small_disk: Path) 
     ballast.unlink()
     seal_once(small_disk / "store")
     assert is_whole(small_disk / "store", data)
+    shelf.close()
+
+
+def test_a_disk_that_fills_while_filters_are_written_is_a_full_disk(small_disk: Path) -> None:
+    """What they take is made more than is left, once the file itself is written."""
+    shelf = Shelf(small_disk / "store")
+    written = segments(shelf, 1)
+    code = "import os,sys; from logship.lake import seal; from logship.lake.folder import Folder; "
+    code += "Folder.free_bytes = lambda _: 1 << 40; real = seal.pack_filters; "
+    code += "seal.pack_filters = lambda made: real(made) + bytes(1 << 20); "
+    code += "from logship.cli import main; sys.exit(main(sys.argv[1:], os.environ))"
+    full = run([sys.executable, "-c", code, "seal", "--store", str(small_disk / "store"), "--once"])
+    assert full.returncode == 1
+    assert "the disk is full" in full.stderr
+    assert list((small_disk / "store").glob("lake/day=*/*")) == []
+    seal_once(small_disk / "store")
+    assert is_whole(small_disk / "store", written)
+    assert nothing_is_over(small_disk / "store")
     shelf.close()
 
 

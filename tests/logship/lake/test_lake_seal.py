@@ -40,8 +40,13 @@ def texts(store: Path) -> list[str]:
 
 
 def names(store: Path) -> list[str]:
-    """All files below the lake, but for lock and manifest."""
-    return sorted(str(path.relative_to(store / LAKE)) for path in (store / LAKE).glob("day=*/*"))
+    """All files below the lake, but for lock and manifest, and for filters beside the file they are of."""
+    found = sorted(str(path.relative_to(store / LAKE)) for path in (store / LAKE).glob("day=*/*"))
+    return [name for name in found if name.removesuffix(".tokens") == name or name.removesuffix(".tokens") not in found]
+
+
+def sidecars(store: Path) -> list[str]:
+    return sorted(str(path.relative_to(store / LAKE)) for path in (store / LAKE).glob("day=*/*.tokens"))
 
 
 def test_a_segment_is_sealed_when_the_next_one_is_begun_and_once(shelf: Shelf) -> None:
@@ -51,7 +56,8 @@ def test_a_segment_is_sealed_when_the_next_one_is_begun_and_once(shelf: Shelf) -
     assert texts(shelf.folder) == ["one 0", "one 1", "one 2"]
     end = Journal(shelf.folder).segments()[1]
     (file,) = first.manifest.files
-    assert (shelf.folder / LAKE / file.name).stat().st_mode & 0o777 == 0o640
+    for name in (file.name, f"{file.name}.tokens"):
+        assert (shelf.folder / LAKE / name).stat().st_mode & 0o777 == 0o640
     assert names(shelf.folder) == [f"day=2026-11-23/{0:020}-{end:020}.parquet"]
     assert seal_once(shelf.folder).manifest == first.manifest
     shelf.rotate()
@@ -172,7 +178,7 @@ def test_old_files_leave_the_manifest_first_and_are_deleted_a_minute_later(shelf
     for name in ("one", "two", "three"):
         a_segment(shelf, name)
     before = seal_once(shelf.folder).manifest
-    size = before.files[-1].bytes
+    size = before.files[-1].stored_bytes
     policy = Policy(bytes=2 * size + size // 2)
     kept = seal_once(shelf.folder, policy).manifest
     assert len(names(shelf.folder)) == 3
@@ -182,6 +188,7 @@ def test_old_files_leave_the_manifest_first_and_are_deleted_a_minute_later(shelf
     assert len(names(shelf.folder)) == 3
     after = seal_once(shelf.folder, policy, lambda: BORN_MS + GRACE_MS).manifest
     assert names(shelf.folder) == [file.name for file in after.files] == [file.name for file in before.files[1:]]
+    assert sidecars(shelf.folder) == [f"{file.name}.tokens" for file in after.files]
     assert after.leaving == ()
 
 
@@ -199,7 +206,9 @@ def test_what_no_manifest_names_is_removed_by_the_next_start(shelf: Shelf) -> No
     whole = names_after(shelf)
     day = shelf.folder / LAKE / "day=2026-11-23"
     (day / ".fresh.new").write_bytes(b"half a file")
+    (day / ".fresh.new.tokens").write_bytes(b"half of its filters")
     (day / f"{7:020}-{9:020}.parquet").write_bytes(b"renamed, and never named")
+    (day / f"{8:020}-{9:020}.parquet.tokens").write_bytes(b"renamed alone")
     seal_once(shelf.folder)
     assert names(shelf.folder) == whole
 
@@ -364,7 +373,7 @@ def test_told_to_stop_in_the_midst_of_a_piece_nothing_of_it_is_left(
 
 
 def test_the_order_of_publishing_is_the_promise(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written, synced, verified, renamed, folder synced, manifest: each seen at the moment it begins."""
+    """Written, synced, verified, the filters likewise, renamed, folder synced, manifest: as each of them begins."""
     a_segment(shelf, "one")
     seen: list[str] = []
 
@@ -380,11 +389,13 @@ def test_the_order_of_publishing_is_the_promise(shelf: Shelf, monkeypatch: pytes
     spy(Parquet, "write", "write")
     spy(seal, "sync", "sync")
     spy(proof.Proof, "check", "verify")
+    spy(Folder, "put_beside", "filters")
+    spy(folder_module, "sync", "sync")
     spy(Path, "rename", "rename")
     spy(folder_module, "sync_folder", "sync folder")
     spy(Folder, "publish", "publish")
     seal_once(shelf.folder)
     start = seen.index("write")
     assert seen[start:] == [
-        "write", "sync", "verify", "rename", "sync folder", "publish",
+        "write", "sync", "verify", "filters", "sync", "rename", "rename", "sync folder", "publish",
     ]  # fmt: skip
