@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import threading
 from collections.abc import Mapping
 
 from logship import config
@@ -60,12 +61,16 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 
 def _off(name: str) -> int:
-    """Say that nothing is sealed, and be no program that ends again and again."""
+    """Say that nothing is sealed, and be no program that ends again and again.
+
+    Signals have handlers: of a library that was imported threads may be there, which would take one that is blocked.
+    """
     hint = "the journal is kept as without a lake; in an image: `make images` fetches it where an index can be reached"
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     Log().say("WARNING", "off", cause=f"{name} is not installed: nothing is sealed", hint=hint)
-    signal.sigwait(signals)
+    stop.wait()
     return 0
 
 
