@@ -3,6 +3,7 @@
     format          ``logship-store 1``; made last, so a folder without it was never a store
     lock            flock of the ``logship collect`` that works in it
     durable         the watermark (``disk``)
+    view.sock       where `logship view` answers collect
     journal/<LSN>   segments; a name is the LSN of the first byte, so that a segment's end is the next one's name
 
 Left to others: what is in the segments.
@@ -10,8 +11,10 @@ Left to others: what is in the segments.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +25,7 @@ from logship.files import replace
 FORMAT = b"logship-store 1\n"
 JOURNAL = "journal"
 DURABLE = "durable"
+SOCKET = "view.sock"
 LSN_DIGITS = 20
 FILE_MODE = 0o640
 
@@ -43,6 +47,16 @@ class Segment:
 def segment_name(lsn: int) -> str:
     """File name of the segment that begins at ``lsn``."""
     return f"{lsn:0{LSN_DIGITS}}"
+
+
+@contextlib.contextmanager
+def socket_path(folder: Path) -> Iterator[str]:
+    """The name of the viewer's socket for a moment, short in any folder: the kernel takes 107 bytes. Raises OSError."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
+    finally:
+        os.close(descriptor)
 
 
 def take(folder: Path) -> int:

@@ -45,14 +45,20 @@ class Keeper:
         if stream is not None and stream.retired:
             self._asked.add(stream.path)
 
+    def first_offset(self, stream: StreamState) -> int:
+        """The first byte of the stream that is kept, in the journal or in the lake."""
+        first = self._index.first_offset(stream.path, stream.next_offset)
+        older = self._lake.first_offset(stream) if first else None
+        return first if older is None else min(first, older)
+
     async def is_due(self) -> bool:
         """Whether a segment may go."""
-        await self._look()
+        await self.look()
         return self._deletable(self._now_ms()) > 0
 
     async def retain(self) -> int:
         """How many segments were deleted. Raises Fault when one cannot be."""
-        await self._look()
+        await self.look()
         await self._committer.submit(lambda _: None)  # a chance to finish a segment that is old
         now_ms = self._now_ms()
         count = self._deletable(now_ms)
@@ -61,12 +67,13 @@ class Keeper:
             await self._committer.in_writer(lambda: self._disk.delete_oldest(count))
         asked, self._asked = frozenset(self._asked), set()
         streams = list(self._state.streams.values())
-        ends = ended(streams, self._first_offset, self._disk.segments[0].lsn, asked, self._policy, now_ms)
+        ends = ended(streams, self.first_offset, self._disk.segments[0].lsn, asked, self._policy, now_ms)
         for kind, paths in ((Kind.RETIRE, ends.retire), (Kind.DELETE, ends.forget)):
             await asyncio.gather(*[self._bury(kind, self._state.streams[path]) for path in paths])
         return count
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Look at what the lake holds."""
         start, end = self._disk.segments[0].lsn, self._disk.end
         held = await asyncio.get_running_loop().run_in_executor(None, self._lake.look, start, end)
         self._sealed = Sealed() if held is None else self._sealed.noted(held.sealed_end, self._now_ms())
@@ -76,9 +83,6 @@ class Keeper:
     def _deletable(self, now_ms: int) -> int:
         ages = [Age(segment.lsn, segment.end, segment.newest_ms) for segment in self._disk.segments]
         return deletable(ages, self._policy, now_ms, None if self.held is None else self._sealed.end(now_ms))
-
-    def _first_offset(self, stream: StreamState) -> int:
-        return self._index.first_offset(stream.path, stream.next_offset)
 
     def _bury(self, kind: Kind, seen: StreamState) -> asyncio.Future[Outcome]:
         def decide(draft: Draft) -> Admitted | Outcome:

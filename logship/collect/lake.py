@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logship.collect.folder import sync_folder
+from logship.collect.stream import StreamState
 from logship.errors import Fault
-from logship.lake.folder import LAKE, MANIFEST, load
-from logship.lake.manifest import Manifest
+from logship.lake.folder import LAKE, MANIFEST, load, load_unended
+from logship.lake.manifest import File, Manifest
+from logship.values import Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,17 @@ class Lake:
         self._folder = store / LAKE
         self._seen: tuple[int, int, int] | None = None
         self._manifest = Manifest()
+        self._by_path: dict[str, list[File]] = {}
+        self._unended: dict[tuple[str, int], int] = {}
+        self._is_ours = False
+
+    def first_offset(self, stream: StreamState) -> int | None:
+        """Where what it has of a stream begins, as it was looked at last; None: it has nothing. For any thread."""
+        files = self._by_path.get(stream.path, ()) if self._is_ours else ()
+        first = next((file.streams[stream.path][0] for file in files if file.end_lsn > stream.created_lsn), None)
+        if first is None and self._is_ours:
+            first = self._unended.get((stream.path, stream.created_lsn))
+        return first
 
     def look(self, start: int, end: int) -> Held | None:
         """How far the journal, which has the LSNs from ``start`` to ``end``, is in the lake; None: there is none."""
@@ -43,7 +56,8 @@ class Lake:
         except OSError as error:
             return Held(0, f"cannot load the manifest of the lake: {error}")
         sealed_end = self._manifest.sealed_end
-        if sealed_end > end:
+        self._is_ours = sealed_end <= end
+        if not self._is_ours:
             return Held(
                 0, f"the lake is another store's: it is sealed up to LSN {sealed_end}, the journal ends at {end}"
             )
@@ -60,7 +74,7 @@ class Lake:
         try:
             facts = (self._folder / MANIFEST).stat()
         except FileNotFoundError:
-            self._seen = None
+            self._seen, self._by_path, self._unended = None, {}, {}
             return False
         seen = facts.st_ino, facts.st_mtime_ns, facts.st_size
         if seen != self._seen:
@@ -69,6 +83,14 @@ class Lake:
                 return False
             self._sync()
             self._manifest, self._seen = found, seen
+            by_path: dict[str, list[File]] = {}
+            for file in found.files:
+                for path in file.streams:
+                    by_path.setdefault(path, []).append(file)
+            self._by_path = by_path
+            unended = load_unended(self._store, found)
+            held = {} if isinstance(unended, Invalid) else unended
+            self._unended = {(path, one.created_lsn): one.offset for path, one in held.items()}
         return True
 
     def _sync(self) -> None:

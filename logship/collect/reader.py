@@ -1,7 +1,8 @@
 """Run: what reads of the store give: bytes as far as they are durable and sound, and proof of a stream's end.
 
 Damage ends a read before it, and is the answer to one that begins in it; each damaged place is noted (``damage``).
-Left to others: where bytes lie (``index``), checking them (``chunks``), HTTP (``follow``).
+Left to others: where bytes lie (``index``), checking them (``chunks``), the lake's bytes (``older``), HTTP
+(``follow``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from logship.collect.damage import Damages, Place
 from logship.collect.disk import Disk
 from logship.collect.index import Index
 from logship.collect.keeper import Keeper
+from logship.collect.older import Older
 from logship.collect.state import State
 from logship.collect.stream import StreamState
 from logship.values import StreamPath
@@ -34,6 +36,7 @@ class Reader:
         state: State,
         index: Index,
         keeper: Keeper,
+        older: Older,
         chunks: Chunks,
         threads: int,
         tell: Callable[[Place], None],
@@ -42,6 +45,7 @@ class Reader:
         self._state = state
         self._index = index
         self._keeper = keeper
+        self._older = older
         self._chunks = chunks
         self._threads = ThreadPoolExecutor(threads, "read")
         self._damages = Damages(tell)
@@ -55,8 +59,8 @@ class Reader:
         return self._damages.health(self._disk.segments[0].lsn)
 
     def first_offset(self, stream: StreamState) -> int:
-        """The first byte of the stream that is still kept."""
-        return self._index.first_offset(stream.path, stream.next_offset)
+        """The first byte of the stream that is still kept, in the journal or in the lake."""
+        return self._keeper.first_offset(stream)
 
     def find(self, request: Read) -> Found | Refusal:
         """Where a read begins and where the stream ends now; no bytes yet."""
@@ -84,6 +88,9 @@ class Reader:
         end = min(tail, offset + bytes_max)
         if end <= offset or state.last_lsn is None:
             return b""
+        begins = self._index.first_offset(path, tail)
+        if offset < begins:
+            return await self._beginning_with_older(path, offset, end, begins)
         stretches = self._index.stretches(path, offset, end)
         asked = Range(path, offset, end, tail, state.last_lsn, stretches, missing)
         data, damage = await asyncio.get_running_loop().run_in_executor(self._threads, self._chunks.read, asked)
@@ -92,6 +99,14 @@ class Reader:
         if data or damage is None:
             return data
         return Refusal(Code.DAMAGED, damage.text(), damage_end=damage.end)
+
+    async def _beginning_with_older(self, path: StreamPath, offset: int, end: int, begins: int) -> bytes | Refusal:
+        """The same where the journal begins behind ``offset``, at ``begins``."""
+        data = await self._older.read(path, offset, min(end, begins))
+        if isinstance(data, Refusal) or offset + len(data) < begins or end <= begins:
+            return data
+        rest = await self.read(path, begins, end - begins)
+        return data if isinstance(rest, Refusal) else data + rest
 
     async def look(self, request: Look) -> Seen | Refusal:
         """What HEAD answers; all of it is of one moment."""
@@ -109,10 +124,11 @@ class Reader:
     async def tail_digest(self, state: StreamState) -> tuple[Digest, int] | Refusal | None:
         """sha-256 of the last 4,096 bytes before the stream's end, and how many they are; None when none is kept.
 
+        Of those that the journal keeps: no shipper is to wait for a viewer.
         Of damage in them, of those behind it: what cannot be read proves nothing, and is no reason to refuse a HEAD.
         """
         end = state.next_offset
-        start = max(self.first_offset(state), end - TAIL_BYTES)
+        start = max(self._index.first_offset(state.path, end), end - TAIL_BYTES)
         while start < end:
             tail = await self.read(state.path, start, end - start)
             if isinstance(tail, Refusal):

@@ -26,6 +26,7 @@ from logship.collect.draft import Draft
 from logship.collect.journal import Entry, Kind
 from logship.collect.keeper import Keeper
 from logship.collect.ledger import pack_losses
+from logship.collect.older import Older
 from logship.collect.payload import Payload, examine
 from logship.collect.reader import Reader
 from logship.collect.receipt import Receipt
@@ -99,7 +100,8 @@ class Store:
         self._keeper = Keeper(disk, self._state, self._index, self._committer, settings.policy, now_ms)
         self._chunks = Chunks(disk, settings.cache_bytes_max)
         threads = settings.read_threads
-        self._reader = Reader(disk, self._state, self._index, self._keeper, self._chunks, threads, on_damage)
+        older = Older(disk.folder)
+        self._reader = Reader(disk, self._state, self._index, self._keeper, older, self._chunks, threads, on_damage)
         self._task = asyncio.get_running_loop().create_task(self._committer.run())
 
     @staticmethod
@@ -123,7 +125,9 @@ class Store:
                 raise
 
         disk, recovered = await asyncio.to_thread(work)
-        return Store(disk, recovered, settings, Receipt(now_ms, disk.segments[-1].newest_ms), on_damage)
+        store = Store(disk, recovered, settings, Receipt(now_ms, disk.segments[-1].newest_ms), on_damage)
+        await store._keeper.look()  # what is in the lake is kept, from the first request on
+        return store
 
     async def close(self) -> None:
         """Answer what waits, refuse what comes (503 stopping), wake readers, and close the files."""

@@ -5,14 +5,17 @@ Runs at low priority: whatever somebody searches for, intake comes first.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,6 +26,7 @@ from logship.view.alerts.run import Alerts
 from logship.view.alerts.telling import Plan as AlertsPlan
 from logship.view.answers import Refused, answer_refused
 from logship.view.api import Api
+from logship.view.back_door import BackDoor
 from logship.view.declared import Declaration
 from logship.view.gate import Gate
 from logship.view.journal_reader import Damage, Journal
@@ -54,9 +58,26 @@ class Plan:
 class _Server(uvicorn.Server):
     """uvicorn, but that an ordered end is one: it would end itself by the signal once more. Followers end first."""
 
-    def __init__(self, config: uvicorn.Config, api: Api) -> None:
+    def __init__(self, config: uvicorn.Config, api: Api, store: Path) -> None:
         super().__init__(config)
         self._api = api
+        self._door = BackDoor(store, self._answer_on)
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._keeping = asyncio.get_running_loop().create_task(self._door.keep())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+        await super().shutdown(sockets)
+
+    async def _answer_on(self, listener: socket.socket) -> asyncio.AbstractServer:
+        """Answer on a further socket as on the first one."""
+        how = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
+        kind = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return await asyncio.get_running_loop().create_unix_server(partial(kind, **how), sock=listener)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -95,6 +116,22 @@ def application(plan: Plan, api: Api) -> Gate:
     return Gate(Starlette(routes=routes, exception_handlers=handlers), plan.hosts)
 
 
+def server(plan: Plan, api: Api) -> uvicorn.Server:
+    """What answers with it, where it is told to listen and to collect."""
+    config = uvicorn.Config(
+        application(plan, api),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        limit_concurrency=CONNECTIONS_MAX,
+        h11_max_incomplete_event_size=16_384,
+    )
+    return _Server(config, api, plan.store)
+
+
 def run(plan: Plan) -> int:
     """Serve until SIGTERM or SIGINT; the exit status. Raises Fault for an address that cannot be had."""
     declaration = Declaration(plan.config)
@@ -109,18 +146,7 @@ def run(plan: Plan) -> int:
         if plan.alerts is not None:
             api.alerts = Alerts(plan.alerts, declaration, api.history)
             api.alerts.start()
-        config = uvicorn.Config(
-            application(plan, api),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
-            limit_concurrency=CONNECTIONS_MAX,
-            h11_max_incomplete_event_size=16_384,
-        )
-        _Server(config, api).run(sockets=[listener])
+        server(plan, api).run(sockets=[listener])
         if api.alerts is not None:
             api.alerts.stop()
     return 0

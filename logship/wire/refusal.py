@@ -42,6 +42,7 @@ class Code(StrEnum):
     NO_ROOM = "no-room"
     STOPPING = "stopping"
     DAMAGED = "damaged"
+    NO_VIEWER = "no-viewer"
 
 
 STATUS: dict[Code, int] = {
@@ -75,6 +76,7 @@ STATUS: dict[Code, int] = {
     Code.NO_ROOM: 503,
     Code.STOPPING: 503,
     Code.DAMAGED: 500,
+    Code.NO_VIEWER: 503,
 }
 """Every code's status; nothing else decides one."""
 
@@ -88,6 +90,7 @@ RETRY_SECONDS: dict[Code, int] = {
     Code.CONNECTIONS: 1,
     Code.NO_ROOM: 5,
     Code.STOPPING: 1,
+    Code.NO_VIEWER: 5,
 }
 """What ``Retry-After`` says where asking again later can help."""
 

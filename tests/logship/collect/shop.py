@@ -73,12 +73,12 @@ def by(sequence: int, epoch: int = 0, producer_id: str = "p") -> Producer:
     return Producer(producer_id, epoch, sequence)
 
 
-async def everything(store: Store, path: StreamPath = PATH, piece: int = 1 << 20) -> bytes:
-    """All kept bytes of a stream."""
+async def everything(store: Store, path: StreamPath = PATH, piece: int = 1 << 20, start: int | None = None) -> bytes:
+    """All kept bytes of a stream, or those from ``start`` on."""
     stream = store.stream(path)
     assert stream is not None
     parts: list[bytes] = []
-    position = store.first_offset(stream)
+    position = store.first_offset(stream) if start is None else start
     while True:
         part = await store.read(path, position, piece)
         assert isinstance(part, bytes), part
