@@ -28,6 +28,8 @@ LOCK_SECONDS = 2.0
 """How often it is tried to become who evaluates."""
 KEEP_SECONDS = 10.0
 """So often it is kept how far the journal was read, where nothing else has changed."""
+BEYOND_SECONDS = 120.0
+"""How long a journal may end before what was read of it, until it is taken for another one."""
 JUMP_MS = 10_000
 """A wall's clock that goes on by so much more or less than time does was set."""
 BREATH_SECONDS = 0.001
@@ -44,6 +46,7 @@ class Alerts:
         self._declared: Declared | None = None
         self._lines: Lines | None = None
         self._store: int | None = None
+        self._beyond_at: float | None = None
         self._saved = -1
         self._saved_at = self._saved_cursor = 0.0
         self._clocks: tuple[float, float] | None = None
@@ -146,10 +149,13 @@ class Alerts:
         """Read a step; whether there is more."""
         assert self._lines is not None
         now_ms = wall_ms()
-        if self._jumped_ms():
+        clocks = time.time(), time.monotonic()
+        jump_ms = 0 if self._clocks is None else set_by_ms(self._clocks, clocks)
+        self._clocks = clocks
+        if jump_ms:
             with self._lock:
-                book.shift(self._jump_ms)
-        replaced = (self._store is not None and picture.store != self._store) or (book.cursor or 0) > picture.end
+                book.shift(jump_ms)
+        replaced = (self._store is not None and picture.store != self._store) or self._is_beyond(book, picture)
         self._store = picture.store
         if book.cursor is None or replaced:
             with self._lock:
@@ -169,15 +175,21 @@ class Alerts:
                 book.missed(step.missed, step.end, now_ms)
         return step.end < picture.end
 
-    def _jumped_ms(self) -> int:
-        """By how much the wall's clock was set since the last turn; 0: it was not."""
-        wall, steady = time.time(), time.monotonic()
-        before, self._clocks = self._clocks, (wall, steady)
-        self._jump_ms = 0
-        if before is not None:
-            jump_ms = round((wall - before[0] - (steady - before[1])) * 1000)
-            self._jump_ms = jump_ms if abs(jump_ms) > JUMP_MS else 0
-        return self._jump_ms
+    def _is_beyond(self, book: Book, picture: Picture) -> bool:
+        """Whether the journal ends before what was read of it, for good.
+
+        After a crash of the machine it does until the collector has looked at what is there. Raises NoStore until then.
+        """
+        now = time.monotonic()
+        if (book.cursor or 0) <= picture.end:
+            self._beyond_at = None
+            return False
+        if self._beyond_at is None:
+            self._beyond_at = now
+        if now - self._beyond_at < BEYOND_SECONDS:
+            raise NoStore(f"the journal ends at {picture.end}, before what was read of it; its collector may mend it")
+        self._beyond_at = None
+        return True
 
     def _save(self, book: Book) -> None:
         """Keep what must be kept before it is told, and now and then how far the journal was read."""
@@ -208,3 +220,9 @@ class Alerts:
             line = {"time": stamp(time.time()), "event": "alerts trouble", "of": of, "why": why}
             with contextlib.suppress(OSError):
                 print(json.dumps(line), flush=True)
+
+
+def set_by_ms(before: tuple[float, float], after: tuple[float, float]) -> int:
+    """By how much the wall's clock was set between two readings of it and of the steady one; 0: it was not."""
+    jump_ms = round((after[0] - before[0] - (after[1] - before[1])) * 1000)
+    return jump_ms if abs(jump_ms) > JUMP_MS else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from typing import Any
@@ -19,6 +20,7 @@ class Receiver:
         self.manner: str | int = TAKE
         self.got: list[tuple[str, dict[str, Any]]] = []
         self.asked = 0
+        self.tls: ssl.SSLContext | None = None
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -42,9 +44,14 @@ class Receiver:
                 return
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _answer(self, plain: socket.socket) -> None:
+        plain.settimeout(30)
+        try:
+            connection = plain if self.tls is None else self.tls.wrap_socket(plain, server_side=True)
+        except OSError:  # the other side does not believe us
+            plain.close()
+            return
         with connection:
-            connection.settimeout(30)
             manner = self.manner
             self.asked += 1
             if manner == CLOSE:

@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from logship.ship.http_sink import Place
 from logship.view.alerts.kept import FILE, Kept
 from logship.view.alerts.outbox import AGAIN, REFUSED, TAKEN
 from logship.view.alerts.post import post
+from logship.view.alerts.run import set_by_ms
 from logship.view.alerts.stream import EventStream
 from tests.logship.reading.test_reading_logs import logs
 from tests.logship.ship.collector import Collector
@@ -77,6 +79,30 @@ def test_a_webhook_that_is_not_there_is_tried_again(receiver: Receiver) -> None:
     assert found == AGAIN
 
 
+def test_a_webhook_over_tls_is_believed_by_its_certificate_alone(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    try:
+        subprocess.run([*words, *names, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("there is no openssl here to make a certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    receiver.tls = context
+    url = receiver.url.replace("http://127.0.0.1", "https://localhost")
+    found, why = post(url, "id-7", '{"a":1}')
+    assert (found, receiver.got) == (AGAIN, [])
+    assert "certificate verify failed" in why.lower().replace("_", " ")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert post(url, "id-7", '{"a":1}') == (TAKEN, "")
+    assert receiver.got == [("id-7", {"a": 1})]
+    receiver.manner = SLOW
+    assert post(url, "id-7", "{}", seconds=0.5) == (AGAIN, "no answer in time")
+
+
 # The event stream.
 
 
@@ -116,6 +142,12 @@ def test_a_collector_that_is_away_is_told_of(collector: Collector) -> None:
 
 
 # What is kept.
+
+
+def test_a_clock_that_was_set_is_told_from_time_that_has_passed() -> None:
+    assert set_by_ms((1000.0, 5.0), (5600.0, 4605.5)) == 0
+    assert set_by_ms((1000.0, 5.0), (4601.0, 6.0)) == 3_600_000
+    assert set_by_ms((1000.0, 5.0), (1.0, 6.0)) == -1_000_000
 
 
 def test_a_second_viewer_of_a_store_evaluates_nothing_and_says_why(tmp_path: Path) -> None:

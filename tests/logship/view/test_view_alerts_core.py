@@ -316,6 +316,43 @@ def anew(book: Book, one: Rule) -> Book:
     return found
 
 
+@given(rules, gaps, st.lists(st.integers(1, 9), max_size=30), st.data())
+def test_killed_at_any_step_it_comes_to_the_same_from_what_was_kept_before(
+    one: Rule, said: list[tuple[int, int]], steps: list[int], data: Any
+) -> None:
+    """What was not kept follows once more, with the same numbers, however much later it is read."""
+    found = matches(one, said)
+    straight, kept = Book("id"), Book("id")
+    for book in (straight, kept):
+        book.declare({one.name: one}, OfAll(OF_ALL), T0)
+    straight = run(straight, found, steps, lambda book: book)
+    now_ms, at, ends = T0, 0, [sum(steps[: number + 1]) for number in range(len(steps))]
+    saved = json.dumps(kept.fields())
+    while at < len(found):
+        if data.draw(st.booleans()):  # killed: what happened since is forgotten
+            kept = read_book(json.loads(saved))
+            kept.declare({one.name: one}, OfAll(OF_ALL), now_ms)
+            at = kept.cursor or 0
+            now_ms += data.draw(st.integers(0, 500_000))
+        end = next((each for each in ends if each > at), len(found))
+        part = found[at:end]
+        if not part:
+            break
+        at += len(part)
+        now_ms = max(now_ms, part[-1].received_ms + 1000)
+        kept.take(part, part[-1].received_ms, at, now_ms)
+        if data.draw(st.booleans()):
+            saved = json.dumps(kept.fields())
+    kept.caught_up(T0 + 10**8)
+    straight.caught_up(T0 + 10**8)
+
+    def what(book: Book) -> list[dict[str, Any]]:
+        lines = [json.loads(text) for _, text in book.outbox.lines]
+        return [{key: line[key] for key in line.keys() - {"time", "late_seconds"}} for line in lines]
+
+    assert what(kept) == what(straight)
+
+
 hooked = rules.map(lambda one: replace(one, webhook=HOOK))
 
 
