@@ -171,7 +171,7 @@ def test_joining_and_leaving_fails_no_request_and_those_under_way_are_finished(r
             value = next(
                 found[2]["set-cookie"].partition(";")[0] for _ in range(40) if (found := running.get())[1] == "n4"
             )
-            slow = pool.submit(running.get, "/slow/2", value, 10)
+            slow = pool.submit(running.get, "/slow/8", value, 30)  # longer than it may take until it is out
             time.sleep(0.3)
             running.kill(container, "serf agent", "TERM")
             running.until("n4 takes no more", lambda: "n4" not in running.admitted(), seconds=5)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
+import threading
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -128,22 +130,37 @@ def test_each_of_300_requests_is_one_haproxy_line_at_the_collector(stack: Stack)
     assert ids == said
 
 
+def _read(lines: Iterable[str], seen: list[str]) -> None:
+    for line in lines:
+        seen.append(line)  # each as it comes
+
+
 def test_a_follower_sees_a_request_soon_and_once(stack: Stack) -> None:
     mark = secrets.token_hex(6)
     command = [LOGSHIP, "logs", "--url", url(stack), "-f", "-n", "0", "-o", "raw", "-g", mark, "ha:haproxy"]
     follower = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    seen: list[str] = []
+    reader = threading.Thread(target=_read, args=(follower.stdout, seen), daemon=True)
+    reader.start()
+
+    def follows() -> bool:
+        get(stack.ha_address(), path=f"/{mark}/first")
+        time.sleep(0.2)
+        return bool(seen)
+
     try:
-        assert follower.stdout is not None
-        time.sleep(1)  # a follower that begins later shows nothing of before: that is what -n 0 asks for
+        eventually("it follows", follows)  # what was before it began it does not show: that is what -n 0 asks for
         began = time.monotonic()
-        get(stack.ha_address(), path=f"/{mark}")
-        line = follower.stdout.readline()
+        get(stack.ha_address(), path=f"/{mark}/then")
+        eventually("its line is there", lambda: f"GET /{mark}/then " in "".join(seen), every=0.01)
         print(f"from the request to its line at the follower: {time.monotonic() - began:.2f} s")
-        assert line.count(f"GET /{mark} ") == 1
     finally:
         follower.terminate()
         follower.wait(timeout=30)
-    assert len(logs(stack, "ha:haproxy", "-n", "all", "-g", mark)) == 1
+    reader.join(30)
+    assert "".join(seen).count(f"GET /{mark}/then ") == 1
+    assert len(logs(stack, "ha:haproxy", "-n", "all", "-g", f"{mark}/then")) == 1
 
 
 @pytest.mark.case(79, 84)

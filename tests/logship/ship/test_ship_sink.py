@@ -180,12 +180,15 @@ def test_endless_header_fields_are_cut_short(serve: Serve) -> None:
 
 
 def test_a_server_that_does_not_read_the_body_is_given_up_in_time(serve: Serve) -> None:
+    given_up = threading.Event()
+
     def script(connection: socket.socket) -> None:
         connection.recv(1)
-        time.sleep(5)
+        given_up.wait(60)
 
     with pytest.raises(Unanswered, match="no answer in time"):
         Sink(serve(script).place).exchange("POST", "/", [], bytes(32 << 20), 0.3)
+    given_up.set()
 
 
 def test_a_refusal_given_before_the_body_was_read_is_heard(serve: Serve) -> None:
@@ -201,16 +204,20 @@ def test_a_refusal_given_before_the_body_was_read_is_heard(serve: Serve) -> None
 
 
 def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one(serve: Serve) -> None:
+    taken, unasked = threading.Event(), threading.Event()
+
     def script(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(ANSWER)
-        time.sleep(0.05)
+        taken.wait(60)  # else it may come together with the first one
         connection.sendall(ANSWER)
+        unasked.set()
         read_request(connection)
 
     sink = Sink(serve(script).place)
     sink.exchange("GET", "/1", [], None, 30)
-    time.sleep(0.2)
+    taken.set()
+    assert unasked.wait(60)
     with pytest.raises(Unanswered) as told:
         sink.exchange("GET", "/2", [], None, 30)
     assert told.value.stale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -15,12 +16,19 @@ from tests.logship.ship.server import CollectorServer
 from tests.logship.ship.spools import Shipper, until
 
 LINES = 30_000
+STEP = 2_000
+"""So many lines are more than the 80 KB after which the log is rotated."""
 PROGRAM = """
 import os, sys, time
+step = int(sys.argv[3])
 for number in range(int(sys.argv[1])):
     os.write(1, b"%07d %s\\n" % (number, b"x" * (number % 90)))
     if number % 100 == 99:
         time.sleep(float(sys.argv[2]))
+    if step and number % step == step - 1:
+        open(f"at-{number // step}", "w").close()
+        while not os.path.exists(f"go-{number // step}"):
+            time.sleep(0.01)
 open("finished", "w").close()
 while True:
     time.sleep(60)
@@ -39,10 +47,10 @@ class Supervised:
         self._shipper: Shipper | None = None
         (folder / "program.py").write_text(PROGRAM)
 
-    def start(self, rotation: str, pause_seconds: float) -> None:
-        """The shipper first, then the program."""
+    def start(self, rotation: str, pause_seconds: float, *, paced: bool = False) -> None:
+        """The shipper first, then the program. ``paced``: after each STEP lines it waits until some have arrived."""
         self._shipper = Shipper(self.server.url, options=["--follow", str(self.log)])
-        command = f"{sys.executable} {self.folder}/program.py {LINES} {pause_seconds}"
+        command = f"{sys.executable} {self.folder}/program.py {LINES} {pause_seconds} {STEP if paced else 0}"
         conf = self.folder / "supervisord.conf"
         conf.write_text(
             f"[supervisord]\nnodaemon=true\nlogfile={self.folder}/log\npidfile={self.folder}/pid\n"
@@ -52,7 +60,23 @@ class Supervised:
         words = [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._processes.append(subprocess.Popen(words, cwd=self.folder, **quiet))  # type: ignore[call-overload]  # as one mapping
-        until((self.folder / "finished").exists, "the program has written all", 120)
+        steps = 0
+
+        def finished() -> bool:
+            nonlocal steps
+            if (self.folder / f"at-{steps}").exists() and (
+                self._newest() >= steps * STEP or not self.log.stat().st_size
+            ):
+                (self.folder / f"go-{steps}").touch()
+                steps += 1
+            return (self.folder / "finished").exists()
+
+        until(finished, "the program has written all", 120)
+
+    def _newest(self) -> int:
+        """The number of the last whole line that has arrived."""
+        numbers = [re.findall(rb"(\d{7}) x*\n", content[-500:]) for content in self.contents()]
+        return max((int(each) for found in numbers for each in found), default=-1)
 
     def contents(self) -> list[bytes]:
         """What has arrived, a stream each."""
@@ -98,7 +122,7 @@ def test_a_file_that_supervisord_empties_in_place_begins_anew_each_time_and_neve
     supervised: Supervised,
 ) -> None:
     """No backups: what was emptied before it was read is gone, and each time that is recorded."""
-    supervised.start("stdout_logfile_maxbytes=80KB\nstdout_logfile_backups=0\n", 0.01)
+    supervised.start("stdout_logfile_maxbytes=80KB\nstdout_logfile_backups=0\n", 0.01, paced=True)
     until(lambda: any(content.endswith(line(LINES - 1)) for content in supervised.contents()), "the last line is there")
     time.sleep(0.5)
     whole = {line(number) for number in range(LINES)}
