@@ -64,6 +64,10 @@ class Settings:
     lake_keep_days: int = setting(
         0, "for how many days after its receipt a line is kept in the lake; 0: as long as keep_days says"
     )
+    lake_keep_streams: str = setting(
+        "",
+        "days for which lines of some streams are kept in the lake, as 'web/*=7 */serf/*=90'; 0: no bound",
+    )
     view_listen: str = setting("127.0.0.1:8080", "HOST:PORT on which the viewer is reached")
     view_hosts: str = setting(
         "", "names, with commas between, by which browsers may call the viewer, besides local ones"

@@ -36,7 +36,9 @@ CORES = {
         "admission", "damage", "draft", "findings", "index", "journal", "ledger", "metrics", "payload", "receipt",
         "recovery", "retention", "sealed", "sse", "state", "stream",
     ],
-    "logship/lake": ["batch", "columns", "filters", "keep", "manifest", "plan", "regular", "tokens", "unended"],
+    "logship/lake": [
+        "batch", "columns", "filters", "keep", "manifest", "merging", "plan", "regular", "tokens", "unended",
+    ],
     "logship/ship": [
         "adoption", "backoff", "bounds", "chain", "checkpoint", "dialect", "held", "http1", "identity",
         "inquiry", "lag", "missing", "outcome", "plain", "plain_standing", "plain_states", "plain_steps", "resting",

@@ -12,6 +12,8 @@ from logship.collect.log import Log
 from logship.collect.retention import DAY_SECONDS
 from logship.commands import Command
 from logship.errors import USAGE, Fault
+from logship.lake.keep import Policy, by_stream
+from logship.values import Invalid
 
 _BOUNDS = {
     "lake_keep_bytes": (0, 2**60),
@@ -43,6 +45,12 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         if not least <= value <= most:
             option = f"--{name.replace('_', '-')}"
             raise Fault("take the setting", option, f"{value} is out of range", f"give {least} to {most}", USAGE)
+    streams = by_stream(settings.lake_keep_streams)
+    if isinstance(streams, Invalid):
+        hint = "say 'web/*=7 */serf/*=90'"
+        raise Fault("take the setting", "--lake-keep-streams", streams.reason, hint, USAGE)
+    days = settings.lake_keep_days or settings.keep_days
+    policy = Policy(settings.lake_keep_bytes or None, days * DAY_SECONDS or None, streams)
     try:
         from logship.lake.run import Plan, run  # here: `--help` works without the libraries
     except ImportError as error:
@@ -52,11 +60,6 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         if options.optional:
             return _off(str(error.name))
         raise Fault("seal without", str(error.name), "it is not installed", hint) from None
-    from logship.lake.keep import Policy
-
-    policy = Policy(
-        settings.lake_keep_bytes or None, (settings.lake_keep_days or settings.keep_days) * DAY_SECONDS or None
-    )
     return run(Plan(settings.store, policy, settings.disk_free_min, options.once))
 
 

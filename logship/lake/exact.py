@@ -212,16 +212,20 @@ class Exact:
         for low, high, why in places:
             if low < end and high > walk.position:
                 if low > walk.position:
-                    yield self._missing(manifest, walk, low, lsn)
+                    yield self._missing(manifest, stream.path, walk, low, lsn)
                 yield Hole(walk.position, min(high, end), DAMAGED, why)
                 walk.position = min(high, end)
         if walk.position < end:
-            yield self._missing(manifest, walk, end, lsn)
+            yield self._missing(manifest, stream.path, walk, end, lsn)
 
-    def _missing(self, manifest: Manifest, walk: _Walk, end: int, lsn: int) -> Hole:
+    def _missing(self, manifest: Manifest, path: str, walk: _Walk, end: int, lsn: int) -> Hole:
         start, walk.position = walk.position, end
-        for gone in manifest.deleted:
-            if gone.first_lsn <= lsn and gone.end_lsn > walk.lsn:
+        thinned = (one for one in manifest.thinned if one.stream == path)
+        for first_lsn, end_lsn in [
+            *((gone.first_lsn, gone.end_lsn) for gone in manifest.deleted),
+            *((0, one.end_lsn) for one in thinned),
+        ]:
+            if first_lsn <= lsn and end_lsn > walk.lsn:
                 return Hole(start, end, NOT_KEPT, "retention deleted them from the lake")
         for one in manifest.not_sealed:
             if one.first_lsn <= lsn and one.end_lsn > walk.lsn:

@@ -17,6 +17,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -85,9 +86,14 @@ class Folder:
             sync_folder(self.path)
         return folder / ".fresh.new"
 
-    def rename(self, fresh: Path, first_lsn: int, end_lsn: int) -> str:
-        """Give a synced file its name, and what is beside it; the name within the lake. Raises OSError."""
-        name = f"{fresh.parent.name}/{segment_name(first_lsn)}-{segment_name(end_lsn)}.parquet"
+    def rename(self, fresh: Path, first_lsn: int, end_lsn: int, instead: str = "") -> str:
+        """Give a synced file its name, and what is beside it; the name within the lake. Raises OSError.
+
+        ``instead`` is the file of the same LSNs that it takes the place of: names are counted on, none is given twice.
+        """
+        count = int(found[1]) + 1 if (found := re.search(r"\.(\d+)\.parquet$", instead)) else int(bool(instead))
+        ending = f".{count}" if count else ""
+        name = f"{fresh.parent.name}/{segment_name(first_lsn)}-{segment_name(end_lsn)}{ending}.parquet"
         if beside(fresh).exists():
             beside(fresh).rename(beside(self.path / name))
         fresh.rename(self.path / name)

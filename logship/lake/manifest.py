@@ -102,6 +102,19 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Thinned:
+    """A stream that is kept less long than others: of it nothing is left that completed below LSN ``end_lsn``.
+
+    ``end`` is the offset up to which that was, ``newest_received`` when the last of it had been received.
+    """
+
+    stream: str
+    end_lsn: int
+    end: int
+    newest_received: int
+
+
+@dataclass(frozen=True, slots=True)
 class Leaving:
     """A file that is not to be read any more, since ``time_ms``; it is deleted a while after that."""
 
@@ -120,6 +133,7 @@ class Manifest:
     deleted: tuple[Deleted, ...] = ()
     leaving: tuple[Leaving, ...] = field(default=())
     unended: Beginnings | None = None
+    thinned: tuple[Thinned, ...] = ()
 
     def beginning(self, unended: Beginnings | None, now_ms: int) -> Manifest:
         """With other lines that have no end yet. To be published with the files that go with them."""
@@ -147,6 +161,30 @@ class Manifest:
             )
         return replace(self, sealed_end=end_lsn, not_sealed=(*self.not_sealed, missing))
 
+    def merged(self, first: int, count: int, file: File, now_ms: int) -> Manifest:
+        """With ``file`` in the place of ``count`` files, which leave."""
+        before, gone, after = self.files[:first], self.files[first : first + count], self.files[first + count :]
+        assert (file.first_lsn, file.end_lsn, file.rows) == (
+            gone[0].first_lsn,
+            gone[-1].end_lsn,
+            sum(one.rows for one in gone),
+        )
+        leaving = tuple(Leaving(one.name, now_ms) for one in gone)
+        return replace(self, files=(*before, file, *after), leaving=(*self.leaving, *leaving))
+
+    def thinner(self, at: int, file: File | None, gone: frozenset[str], now_ms: int) -> Manifest:
+        """With ``file`` in the place of another one, but for the streams ``gone``; None: that had no others."""
+        old = self.files[at]
+        assert file is None or (file.first_lsn, file.end_lsn) == (old.first_lsn, old.end_lsn)
+        assert old.streams.keys() - gone == (set() if file is None else file.streams.keys())
+        fresh = (Thinned(path, old.end_lsn, old.streams[path][1], old.newest_received) for path in sorted(gone))
+        return replace(
+            self,
+            files=(*self.files[:at], *([] if file is None else [file]), *self.files[at + 1 :]),
+            thinned=(*(one for one in self.thinned if one.stream not in gone), *fresh),
+            leaving=(*self.leaving, Leaving(old.name, now_ms)),
+        )
+
     def without_oldest(self, count: int, now_ms: int) -> Manifest:
         """Without the ``count`` oldest files, which are remembered as deleted and as leaving."""
         gone, kept = self.files[:count], self.files[count:]
@@ -166,6 +204,7 @@ class Manifest:
             files=kept,
             deleted=(*self.deleted[:-1], *_joined(self.deleted[-1:], fresh)),
             damaged=tuple(place for place in self.damaged if place.lsn >= fresh.end_lsn),
+            thinned=tuple(one for one in self.thinned if one.end_lsn > fresh.end_lsn),
             leaving=(*self.leaving, *(Leaving(file.name, now_ms) for file in gone)),
         )
 
@@ -224,6 +263,7 @@ def parse(content: bytes) -> Manifest | Invalid:
             tuple(Deleted(**one) for one in said["deleted"]),
             tuple(Leaving(**one) for one in said["leaving"]),
             Beginnings(**unended) if (unended := said.get("unended")) else None,
+            tuple(Thinned(**one) for one in said.get("thinned", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Invalid(f"cannot be read ({error!r})")

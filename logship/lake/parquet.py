@@ -72,14 +72,31 @@ class Parquet:
             self._connection.unregister("rows")
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
-        """Make a file of the rows of several, in order. Raises OSError."""
-        listed = ", ".join(f"'{_quoted(part)}'" for part in parts)
+        """Make a file of the rows of several, in order. Raises OSError, and TooMuch."""
+        self.copy(f"FROM {_read(parts)}", path)
+
+    def copy(self, query: str, path: Path) -> None:
+        """Make a file of what a query gives, in order. Raises OSError, and TooMuch."""
         try:
-            self._connection.execute(
-                f"COPY (FROM read_parquet([{listed}], hive_partitioning = false)) TO '{_quoted(path)}' {OPTIONS}"
-            ).fetchall()
+            self._connection.execute(f"COPY ({query}) TO '{_quoted(path)}' {OPTIONS}").fetchall()
+        except duckdb.OutOfMemoryException as error:
+            raise TooMuch(str(error)) from error
         except duckdb.Error as error:
             raise _failed(error) from error
+
+    def sums(self, paths: Sequence[Path], where: str) -> tuple[int, ...]:
+        """Of files: how many rows they have, of how many bytes of lines, the oldest and the newest ``ts``, the same of
+        ``received``, and the sum of the hashes of their rows, of all columns, in whatever order. Raises OSError.
+        """
+        size = "octet_length(coalesce(raw, encode(line))) + octet_length(encode(terminator))"
+        times = ", ".join(f"epoch_ms({which}({name}))" for name in ("ts", "received") for which in ("min", "max"))
+        try:
+            columns = f"count(*), sum({size}), {times}, sum(hash(one)::HUGEINT)"
+            query = f"SELECT {columns} FROM {_read(paths)} one WHERE {where}"
+            (found,) = self._connection.execute(query).fetchall()
+        except duckdb.Error as error:
+            raise _failed(error) from error
+        return tuple(map(int, found))
 
     def chunk(self, batch: Batch) -> Any:
         """The rows of a batch as ``write`` takes them; their typed columns are filled here. Raises OSError."""
@@ -154,6 +171,11 @@ class Parquet:
 def _whole(column: Any, number: int, code: Literal["i", "q"]) -> memoryview[int]:
     assert column.offset == 0, "DuckDB gives chunks that begin at their first row"
     return memoryview(column.buffers[number]).cast("B").cast(code)
+
+
+def _read(paths: Sequence[Path]) -> str:
+    listed = ", ".join(f"'{_quoted(path)}'" for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
 def _quoted(path: Path) -> str:

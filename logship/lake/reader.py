@@ -89,8 +89,25 @@ class Reader:
     def rows(self, file: File, streams: Sequence[str], start: int, end: int) -> Iterator[tuple[Line, int]]:
         """Lines of these streams that complete between two LSNs, stream by stream in order, each with its time in ms.
 
-        Raises Unreadable.
+        A file that was made anew, alone or with others, is read on there, behind the row that was given last: the order
+        is the same. Raises Unreadable.
         """
+        last = ("", -1, -1)
+        try:
+            for line, ts_ms in self._rows(file, streams, start, end):
+                last = line.stream, line.lsn, line.offset
+                yield line, ts_ms
+        except Unreadable as error:
+            low, high = max(start, file.first_lsn), min(end, file.end_lsn)
+            others = [other for other in self.files(low, high) if other.name != file.name] if error.gone else []
+            if not others:
+                raise
+            for other in others:
+                for line, ts_ms in self.rows(other, streams, low, high):
+                    if (line.stream, line.lsn, line.offset) > last:
+                        yield line, ts_ms
+
+    def _rows(self, file: File, streams: Sequence[str], start: int, end: int) -> Iterator[tuple[Line, int]]:
         where = f"stream IN ({', '.join('?' * len(streams))}) AND lsn >= ? AND lsn < ?"
         columns = f'stream, "offset", lsn, epoch_ms(received), epoch_ms(ts), {_DATA}, flags'
         for found in self._asked(file, columns, where, [*streams, start, end]):

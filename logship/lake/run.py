@@ -12,15 +12,18 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from logship.collect.log import Log
 from logship.errors import Fault
 from logship.lake.folder import Folder
-from logship.lake.keep import Policy, is_over, removable
+from logship.lake.keep import Policy, is_over, removable, thinnable
 from logship.lake.manifest import File
+from logship.lake.merge import Merger
+from logship.lake.merging import mergeable
+from logship.lake.parquet import TooMuch
 from logship.lake.seal import NoRoom, Sealer, Stopped
 from logship.view.journal_reader import Damage, Journal
 from logship.view.segments import Gone, NoStore
@@ -81,6 +84,8 @@ class Sealing:
         self._now_ms = now_ms
         self._full = False
         self.sealer = Sealer(journal, folder, plan.disk_free_min, stop.is_set, now_ms)
+        self._merger = Merger(folder, self.sealer.parquet, plan.disk_free_min)
+        self._unmerged: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Until told to stop, or once. Raises Fault, and OSError that is no full disk."""
@@ -123,7 +128,7 @@ class Sealing:
         began = time.monotonic()
         try:
             kept = self._retain()
-            done = self.sealer.step(self._journal.picture())
+            done = self.sealer.step(self._journal.picture()) or self._thin() or self._merge()
         except (Gone, Damage, Stopped):
             return True  # retention was quicker, a body has just broken, or it is over: looked at anew
         except NoStore as error:
@@ -147,6 +152,46 @@ class Sealing:
                 seconds=round(time.monotonic() - began, 2),
             )  # fmt: skip
         return done or kept
+
+    def _merge(self) -> bool:
+        """Small files become one, while there is nothing to seal. Without room they stay what they are."""
+        manifest = self.sealer.manifest
+        found = mergeable(manifest, self._unmerged)
+        if found is None:
+            return False
+        first, count = found
+        made = self._anew(manifest.files[first : first + count])
+        if isinstance(made, File):
+            self.sealer.publish(manifest.merged(first, count, made, self._now_ms()))
+            self._log.say("INFO", "merged", file=made.name, files=count, rows=made.rows, bytes=made.bytes)
+        return bool(made)
+
+    def _thin(self) -> bool:
+        """Lines of streams that are kept less long than others leave their file."""
+        manifest, now_ms = self.sealer.manifest, self._now_ms()
+        found = thinnable(manifest, self._plan.policy, now_ms, self._unmerged)
+        if found is None:
+            return False
+        at, gone = found
+        old = manifest.files[at]
+        made = None if gone == old.streams.keys() else self._anew([old], gone)
+        if isinstance(made, bool):
+            return made
+        self.sealer.publish(manifest.thinner(at, made, gone, now_ms))
+        rows = old.rows - (made.rows if made else 0)
+        self._log.say("INFO", "thinned", file=old.name, streams=len(gone), rows=rows)
+        return True
+
+    def _anew(self, files: Sequence[File], without: frozenset[str] = frozenset()) -> File | bool:
+        """A file in the place of these. False: there is no room; True: it cannot be made, and is not tried again."""
+        try:
+            return self._merger.merge(files, without)
+        except NoRoom:
+            return False
+        except (TooMuch, Fault) as error:
+            self._unmerged |= {file.name for file in files}
+            self._log.say("WARNING" if isinstance(error, TooMuch) else "ERROR", "not_merged", cause=str(error))
+            return True
 
     def _retain(self) -> bool:
         """Files that are too many or too old leave the manifest; those that left it long enough ago are deleted."""

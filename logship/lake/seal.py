@@ -77,7 +77,7 @@ class Sealer:
         self._is_stopped = is_stopped
         self._now_ms = now_ms
         self._lines = TimedLines(journal, self._beginning)
-        self._parquet = Parquet()
+        self.parquet = self._parquet = Parquet()
         self._proof = Proof(journal, self._parquet, self._beginning)
         self._raw_bytes_max = RAW_BYTES_MAX
         self.manifest = folder.load()

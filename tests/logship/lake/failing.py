@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from logship.lake import merging
 from tests.logship.ship.failing import arm
 
 POINTS = {
@@ -23,12 +24,25 @@ POINTS = {
     "behind the first manifest": ("logship.lake.folder", "Folder.publish", "after", 1),
 }
 """A function, a moment of it, and how many times it is reached until then. The first publishing is of the new lake."""
+MERGING = {
+    "before the small files are read": ("logship.lake.merge", "Merger.merge", "before", 1),
+    "between writing and syncing what they became": ("logship.lake.parquet", "Parquet.copy", "after", 1),
+    "before that is compared": ("logship.lake.merge", "Merger._compare", "before", 1),
+    "before it has filters": ("logship.lake.folder", "Folder.put_beside", "before", 5),
+    "before it has its name": ("logship.lake.folder", "Folder.rename", "before", 5),
+    "before the manifest names it": ("logship.lake.folder", "Folder.publish", "before", 6),
+    "in the replacement of that manifest": ("logship.lake.folder", "replace", "before", 10),
+    "behind that manifest": ("logship.lake.folder", "Folder.publish", "after", 6),
+}
+"""Likewise, where four files are sealed first and then become one."""
 
 
 if __name__ == "__main__":
     from logship.cli import main
 
-    *place, nth = POINTS[sys.argv[1]]
+    *place, nth = {**POINTS, **MERGING}[sys.argv[1]]
+    if sys.argv[1] in MERGING:
+        merging.FILES_MIN = 4
     module, path, moment = place
     arm((module, path, moment), nth)
     sys.exit(main(sys.argv[2:], os.environ))

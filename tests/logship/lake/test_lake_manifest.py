@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from logship.lake.keep import GRACE_MS, Policy, is_over, removable
-from logship.lake.manifest import Damaged, Deleted, File, Leaving, Manifest, Missing, parse
+from logship.lake.keep import DAY_SECONDS, GRACE_MS, Policy, by_stream, is_over, removable, thinnable
+from logship.lake.manifest import Damaged, Deleted, File, Leaving, Manifest, Missing, Thinned, parse
 from logship.values import Invalid
 
 
@@ -73,6 +75,62 @@ def test_what_retention_took_is_remembered_as_one_range() -> None:
 )
 def test_the_oldest_files_go_by_size_and_by_age(policy: Policy, count: int) -> None:
     assert removable(of_files(5), policy, 5000) == count
+
+
+def of_streams(*paths: str, newest_received: int = 0) -> File:
+    return replace(a_file(0, newest_received), streams=dict.fromkeys(paths, (0, 10)))
+
+
+def test_of_a_file_go_those_streams_that_are_kept_less_long_than_others() -> None:
+    policy = Policy(age_seconds=100, streams=(("web/*", 10), ("*/audit/*", None), ("ha/*", 200)))
+    files = (of_streams("web/1", "x/audit/1", "x/1", "ha/1"), of_streams("x/audit/1", newest_received=9_500))
+    for seconds, gone in (
+        (10, None),
+        (11, {"web/1"}),
+        (100, {"web/1"}),
+        (101, {"web/1", "x/1"}),
+        (201, {"web/1", "x/1", "ha/1"}),
+        (10**9, {"web/1", "x/1", "ha/1"}),
+    ):
+        found = thinnable(Manifest(files=files), policy, seconds * 1000)
+        assert found == (None if gone is None else (0, frozenset(gone))), seconds
+    assert thinnable(Manifest(files=files), policy, 10**12, frozenset({files[0].name})) is None
+    assert thinnable(Manifest(files=files), Policy(age_seconds=1), 10**12) is None
+
+
+def test_a_file_goes_by_age_when_all_its_streams_are_old_and_by_size_in_any_case() -> None:
+    policy = Policy(age_seconds=10, streams=(("web/*", 100), ("log/*", None)))
+    assert removable(Manifest(files=(of_streams("x", "y"),)), policy, 10_001) == 1
+    assert removable(Manifest(files=(of_streams("x", "web/1"),)), policy, 100_000) == 0
+    assert removable(Manifest(files=(of_streams("x", "web/1"),)), policy, 100_001) == 1
+    assert removable(Manifest(files=(of_streams("x", "log/1"),)), policy, 10**12) == 0
+    assert removable(Manifest(files=(of_streams("log/1"),)), replace(policy, bytes=999), 0) == 1
+
+
+def test_the_setting_of_streams_is_read_in_order_or_refused() -> None:
+    assert by_stream("") == ()
+    assert by_stream(" web/*=7\n*=x=0 ") == (("web/*", 7 * DAY_SECONDS), ("*=x", None))
+    for wrong in ("web/*", "web/*=", "=7", "web/*=-1", "web/*=1.5", "a=1 b", "a=36501", "a=7d"):
+        assert isinstance(by_stream(wrong), Invalid), wrong
+
+
+def test_what_left_a_file_is_remembered_by_stream_until_all_before_it_is_gone() -> None:
+    both = {"a/1/x/i": (0, 10), "b/1/x/i": (5, 25)}
+    manifest = of_files(3)
+    manifest = replace(manifest, files=tuple(replace(file, streams=both) for file in manifest.files))
+    name = manifest.files[0].name
+    rest = replace(manifest.files[0], name="rest", rows=2, streams={"b/1/x/i": (5, 25)})
+    thin = manifest.thinner(0, rest, frozenset({"a/1/x/i"}), 7)
+    assert thin.files == (rest, *manifest.files[1:])
+    assert (thin.thinned, thin.leaving) == ((Thinned("a/1/x/i", 100, 10, 0),), (Leaving(name, 7),))
+    assert parse(thin.pack()) == thin
+    gone = thin.thinner(1, None, frozenset(both), 8)
+    assert gone.files == (rest, manifest.files[2])
+    assert gone.thinned == (Thinned("a/1/x/i", 200, 10, 1000), Thinned("b/1/x/i", 200, 25, 1000))
+    assert gone.without_oldest(1, 9).thinned == gone.thinned, "they are gone up to 200, all else up to 100"
+    assert gone.without_oldest(2, 9).thinned == ()
+    with pytest.raises(AssertionError):
+        manifest.thinner(0, rest, frozenset({"b/1/x/i"}), 7)
 
 
 def test_a_file_that_has_left_stays_for_a_while_also_when_the_clock_is_set_back() -> None:

@@ -16,10 +16,11 @@ import duckdb
 import pytest
 import xxhash
 
-from logship.lake import tokens
-from logship.lake.folder import LAKE, load
+from logship.errors import Fault
+from logship.lake import merging, tokens
+from logship.lake.folder import LAKE, Folder, load
 from logship.lake.manifest import Sidecar
-from tests.logship.lake.failing import POINTS
+from tests.logship.lake.failing import MERGING, POINTS
 from tests.logship.lake.lakes import rebuilt
 from tests.logship.lake.lakes import seal as seal_once
 from tests.logship.lake.test_lake_lines import of_lake, of_viewer
@@ -105,6 +106,23 @@ def test_killed_at_a_step_the_next_start_goes_on_and_leaves_nothing_over(shelf: 
     assert nothing_is_over(shelf.folder)
 
 
+@pytest.mark.parametrize("point", [*MERGING])
+def test_killed_at_a_step_of_merging_every_line_is_there_once_and_the_next_start_merges(
+    shelf: Shelf, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = segments(shelf, 4)
+    words = ["seal", "--store", str(shelf.folder), "--once"]
+    killed = run([sys.executable, "-m", "tests.logship.lake.failing", point, *words])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert is_whole(shelf.folder, written)
+    monkeypatch.setattr(merging, "FILES_MIN", 4)
+    done = seal_once(shelf.folder)
+    assert is_whole(shelf.folder, written)
+    assert len(done.manifest.files) == 1
+    seal_once(shelf.folder, now_ms=lambda: 0)  # the small ones have left long ago
+    assert nothing_is_over(shelf.folder)
+
+
 def test_killed_at_any_moment_again_and_again_nothing_is_lost_or_twice(shelf: Shelf) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -156,6 +174,36 @@ def test_on_a_full_disk_nothing_is_published_and_with_room_it_goes_on(small_disk
     assert run(words).returncode == 0
     assert is_whole(small_disk / "store", data * 2)
     assert nothing_is_over(small_disk / "store")
+    shelf.close()
+
+
+@pytest.mark.parametrize("left_bytes", [4096, 49_152])
+def test_on_a_full_disk_nothing_is_merged_and_with_room_it_is(
+    small_disk: Path, left_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the end of the disk is met while the file is written, since its estimate is taken away."""
+    monkeypatch.setattr(Folder, "free_bytes", lambda _: 1 << 40)
+    shelf = Shelf(small_disk / "store")
+    written = b""
+    for _ in range(4):
+        data = random.randbytes(20_000).hex().encode() + b"\n"
+        shelf.append("a/1/x/i", data, packed=True)
+        shelf.rotate()
+        written += data
+    before = seal_once(small_disk / "store").manifest
+    monkeypatch.setattr(merging, "FILES_MIN", 4)
+    ballast = small_disk / "ballast"
+    left = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+    ballast.write_bytes(bytes(left - left_bytes))
+    with pytest.raises(Fault, match="the disk is full"):
+        seal_once(small_disk / "store")
+    assert load(small_disk / "store") == before
+    assert len(list((small_disk / "store").glob("lake/day=*/*.parquet"))) == 4
+    assert not list((small_disk / "store").glob("lake/day=*/.fresh*"))
+    assert is_whole(small_disk / "store", written)
+    ballast.unlink()
+    assert len(seal_once(small_disk / "store").manifest.files) == 1
+    assert is_whole(small_disk / "store", written)
     shelf.close()
 
 
@@ -225,6 +273,7 @@ def test_where_it_is_optional_it_says_so_once_and_waits_to_be_stopped() -> None:
     [
         (["--lake-keep-bytes", "-1"], {}, "--lake-keep-bytes"),
         ([], {"LOGSHIP_LAKE_KEEP_DAYS": "many"}, "LOGSHIP_LAKE_KEEP_DAYS"),
+        ([], {"LOGSHIP_LAKE_KEEP_STREAMS": "web/*=soon"}, "--lake-keep-streams"),
     ],
 )
 def test_a_setting_that_cannot_be_is_a_usage_error(words: list[str], environment: dict[str, str], said: str) -> None:

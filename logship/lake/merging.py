@@ -1,0 +1,105 @@
+"""Core: which small files of the lake become one, and the query that gives its rows in order.
+
+Files that adjoin and are of one day become one of at most RAW_BYTES_MAX of lines: as soon as that is at least half
+full, or of FILES_MIN files, or nothing can be added any more. So a line is written anew a few times at most, however
+small the files were that it came in. Left to others: doing it (``merge``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from logship.lake import plan
+from logship.lake.manifest import File, Manifest
+
+FILES_MIN = 16
+SORTED_BYTES_MAX = 8 << 20
+"""Bytes of lines of several streams that are sorted at once, in memory."""
+
+
+def mergeable(manifest: Manifest, left_out: frozenset[str] = frozenset()) -> tuple[int, int] | None:
+    """Which files become one next: the first one, and how many; None: none do. ``left_out`` are names of files."""
+    holes = {missing.first_lsn for missing in manifest.not_sealed}
+    files = manifest.files
+    first = total = 0
+    for at, file in enumerate(files):
+        is_small = file.name not in left_out and file.raw_bytes <= plan.RAW_BYTES_MAX // 2
+        adjoins = at > first and _adjoin(files[at - 1], file, holes)
+        if at > first and not (is_small and adjoins and total + file.raw_bytes <= plan.RAW_BYTES_MAX):
+            if at - first > 1:
+                return first, at - first
+            first, total = at, 0
+        if not is_small:
+            first, total = at + 1, 0
+            continue
+        total += file.raw_bytes
+    count = len(files) - first
+    if count >= FILES_MIN or (count > 1 and total >= plan.RAW_BYTES_MAX // 2):
+        return first, count
+    return None
+
+
+def _adjoin(before: File, file: File, holes: set[int]) -> bool:
+    """One day, and nothing between them that is not sealed; a hole is marked where a file ends."""
+    same_day = before.name.partition("/")[0] == file.name.partition("/")[0]
+    return same_day and not any(before.end_lsn <= lsn < file.first_lsn for lsn in holes)
+
+
+def streams_of(files: Sequence[File]) -> dict[str, tuple[int, int]]:
+    """By stream where the first line of all these files begins and the last one ends."""
+    found: dict[str, tuple[int, int]] = {}
+    for file in files:
+        for path, (first, end) in file.streams.items():
+            found[path] = found.get(path, (first, end))[0], end
+    return dict(sorted(found.items()))
+
+
+def ranges(
+    files: Sequence[File], without: frozenset[str] = frozenset(), bytes_max: int = SORTED_BYTES_MAX
+) -> list[list[str]]:
+    """All streams but some in order, cut into those that are sorted at once; a large one stands alone."""
+    sizes: dict[str, int] = {}
+    for file in files:
+        for path, (first, end) in file.streams.items():
+            if path in without:
+                continue
+            sizes[path] = sizes.get(path, 0) + max(0, end - first)
+    found: list[list[str]] = []
+    held = 0
+    for path in sorted(sizes):
+        if not found or held + sizes[path] > bytes_max:
+            found.append([])
+            held = 0
+        found[-1].append(path)
+        held += sizes[path]
+    return found
+
+
+def query(files: Sequence[File], paths: Sequence[str], without: frozenset[str] = frozenset()) -> str:
+    """The rows of the files, which lie at ``paths``, in the order of one: by stream, LSN and offset.
+
+    ``without`` are streams that are left out. A file has its rows in that order: those of one stream need no sorting.
+    """
+    found = []
+    for streams in ranges(files, without):
+        held = [path for file, path in zip(files, paths, strict=True) if any(one in file.streams for one in streams)]
+        if len(streams) == 1:
+            found += [f"FROM {_read([path])} WHERE stream = {_text(streams[0])}" for path in held]
+        else:
+            where = f"stream BETWEEN {_text(streams[0])} AND {_text(streams[-1])} AND {but(without)}"
+            found.append(f'(FROM {_read(held)} WHERE {where} ORDER BY stream, lsn, "offset")')
+    return " UNION ALL ".join(found)
+
+
+def but(without: frozenset[str]) -> str:
+    """The condition that a row is of no such stream."""
+    return f"stream NOT IN ({', '.join(map(_text, sorted(without)))})" if without else "true"
+
+
+def _read(paths: Sequence[str]) -> str:
+    return f"read_parquet([{', '.join(map(_text, paths))}], hive_partitioning = false)"
+
+
+def _text(text: str) -> str:
+    quoted = text.replace("'", "''")
+    return f"'{quoted}'"
