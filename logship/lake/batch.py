@@ -88,7 +88,7 @@ class Batch:
 
     def add_rows(self, identity: Identity, rows: Rows) -> None:
         """The rows of lines that follow on each other."""
-        ends = accumulate(map(len, rows.texts), lambda at, size: at + size + 1, initial=rows.offset)
+        ends = accumulate(map((1).__add__, map(len, rows.texts)), initial=rows.offset)
         if not rows.data.isascii() or b"\r\n" in rows.data:
             for at, text, ts in zip(ends, rows.texts, rows.ts_ms, strict=False):
                 self.add(identity, Line(identity.path, at, text + b"\n", rows.lsn, rows.received_ms), ts)

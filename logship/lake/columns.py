@@ -7,6 +7,8 @@ is to be asked. The other fields of lines are computed from ``line`` when somebo
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -81,7 +83,7 @@ def typed(kind: str, text: str) -> Typed:
     """What the typed columns hold for a line of this kind."""
     if len(text) > TYPED_BYTES_MAX:
         return NOTHING, UNTYPED
-    fields = of_line(kind, text)
+    fields = _of_json(text) if text.startswith("{") else of_line(kind, text)
     if not fields:
         return NOTHING, 0
     found: list[Any] = [None] * len(TYPED)
@@ -98,6 +100,19 @@ def typed(kind: str, text: str) -> Typed:
 
 
 _NOWHERE = -1, False
+_JSON_OF = json.JSONDecoder().raw_decode
+_JSON_SPACE = " \t\n\r"
+
+
+def _of_json(text: str) -> Mapping[str, Any]:
+    """What ``of_line`` says of a JSON line under the names of typed columns, without all its other keys."""
+    try:
+        said, end = _JSON_OF(text)
+    except (ValueError, RecursionError):
+        return {}
+    if type(said) is not dict or text[end:].strip(_JSON_SPACE):
+        return {}
+    return {name: value for name in _PLACES.keys() & said.keys() if not isinstance(value := said[name], dict | list)}
 
 
 def _fits_number(value: Any) -> bool:

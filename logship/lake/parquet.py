@@ -40,6 +40,10 @@ OPTIONS = (
 _NO_ROOM = ("No space left", "Disk quota exceeded")
 
 
+_Joined = tuple["array[int]", bytes]
+"""Texts as one, and where each ends, from 0 on."""
+
+
 class TooMuch(Exception):
     """The rows of a file do not fit into memory: it has to be made of fewer."""
 
@@ -100,15 +104,17 @@ class Parquet:
 
     def chunk(self, batch: Batch) -> Any:
         """The rows of a batch as ``write`` takes them; their typed columns are filled here. Raises OSError."""
-        batch.type(self.regular(batch))
-        return _chunk(batch)
+        lines = _joined(batch.line)
+        batch.type(self._regular(lines, batch) if batch.may_be_regular else None)
+        return _chunk(batch, lines)
 
     def regular(self, batch: Batch) -> Sequence[int] | None:
         """Which rows have the form that ``write`` takes apart: 1 or 0 each; None where none can. Raises OSError."""
-        if not batch.may_be_regular:
-            return None
+        return self._regular(_joined(batch.line), batch) if batch.may_be_regular else None
+
+    def _regular(self, texts: _Joined, batch: Batch) -> Sequence[int]:
         lines = nanoarrow.c_array_from_buffers(
-            nanoarrow.struct({"line": nanoarrow.string()}), len(batch), [None], children=[_all_texts(batch.line)]
+            nanoarrow.struct({"line": nanoarrow.string()}), len(batch), [None], children=[_all_texts(texts)]
         )
         found = bytearray()
         try:
@@ -196,14 +202,14 @@ def _selected(column: Column) -> str:
     return f'"{column.name}"'
 
 
-def _chunk(batch: Batch) -> Any:
+def _chunk(batch: Batch, lines: _Joined) -> Any:
     size = len(batch)
     columns: dict[str, Any] = {
         "offset": _numbers(batch.offset),
         "lsn": _numbers(batch.lsn),
         "received": _numbers(batch.received_ms),
         "ts": _numbers(batch.ts_ms),
-        "line": _all_texts(batch.line),
+        "line": _all_texts(lines),
         "raw": _texts([batch.raw.get(row) for row in range(size)] if batch.raw else [], size, nanoarrow.binary()),
         "terminator": _repeated([(terminator.decode(), count) for terminator, count in batch.ends()]),
         "flags": _numbers(batch.flags, nanoarrow.int16()),
@@ -222,19 +228,23 @@ def _numbers(values: array[int], kind: Any = None) -> Any:
     return nanoarrow.c_array_from_buffers(kind or nanoarrow.int64(), len(values), [None, values])
 
 
-def _all_texts(values: Sequence[bytes]) -> Any:
+def _joined(values: Sequence[bytes]) -> _Joined:
+    return array("i", accumulate(map(len, values), initial=0)), b"".join(values)
+
+
+def _all_texts(values: _Joined) -> Any:
     """A column of texts that are all there."""
-    ends = array("i", accumulate(map(len, values), initial=0))
-    return nanoarrow.c_array_from_buffers(nanoarrow.string(), len(values), [None, ends, b"".join(values)])
+    ends, data = values
+    return nanoarrow.c_array_from_buffers(nanoarrow.string(), len(ends) - 1, [None, ends, data])
 
 
 def _texts(values: Sequence[bytes | None], size: int, kind: Any) -> Any:
     """A column of which some are there; of no values: none is."""
     if not values:
         return nanoarrow.c_array_from_buffers(kind, size, [bytes((size + 7) // 8), bytes(4 * size + 4), b""])
-    ends = array("i", accumulate((len(value or b"") for value in values), initial=0))
-    data = b"".join([value for value in values if value])
-    return nanoarrow.c_array_from_buffers(kind, size, [_validity(values), ends, data])
+    held = [value or b"" for value in values]
+    ends = array("i", accumulate(map(len, held), initial=0))
+    return nanoarrow.c_array_from_buffers(kind, size, [_validity(values), ends, b"".join(held)])
 
 
 def _repeated(runs: Sequence[tuple[str | None, int]]) -> Any:

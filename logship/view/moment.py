@@ -33,7 +33,15 @@ _HAPROXY = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d)(?:\.(
 _BEGINNING = rb"[0-9a-f.:]{1,80} \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)\.(\d{3})\]"
 _USUAL = re.compile(_BEGINNING)
 """How nearly all lines of HAProxy begin: its client, its time. Found so, the rest need not be tried."""
-_ALL_USUAL = re.compile(rb"^" + _BEGINNING, re.MULTILINE)
+_REST = rb"[^\n]*"
+"""Taken with what is looked for, so that the next line is where the search goes on."""
+_ALL_USUAL = re.compile(rb"^" + _BEGINNING + _REST, re.MULTILINE)
+_ALL_JSON = re.compile(rb'^\{"time": ?"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)\.(\d{3})Z"' + _REST, re.MULTILINE)
+"""How lines of JSON begin that our programs write, and many others."""
+_ALL_STAMPS = re.compile(
+    rb"^ {0,4}(\d{4}[-/]\d\d[-/]\d\d \d\d:\d\d:\d\d)(?:,(\d{3}))? [A-Za-z\[]" + _REST, re.MULTILINE
+)
+"""And those of Serf and supervisord."""
 _STAMP = re.compile(
     rb"[ \t]*(?:<\d{1,3}>1? ?)?\[?(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
     rb" ?([Zz]|[+-]\d\d:?\d\d)?(?!\d)"
@@ -54,15 +62,19 @@ def own_ms(text: bytes, received_ms: int) -> int | None:
 
 
 def all_own_ms(data: bytes, count: int, received_ms: int) -> list[int] | None:
-    """What ``own_ms`` finds of ``count`` whole lines; None where not all of them begin as HAProxy's usually do."""
-    stamps = _ALL_USUAL.findall(data)
+    """What ``own_ms`` finds of ``count`` whole lines; None where not all of them begin in one of the usual ways."""
+    usual, second_ms = next(((usual, second_ms) for usual, second_ms in _ALL if usual.match(data)), (None, None))
+    if usual is None or second_ms is None:
+        return None
+    stamps = usual.findall(data)
     if len(stamps) != count:
         return None
-    seconds = {stamp: _second_ms(stamp) for stamp in {stamp for stamp, _ in stamps}}
+    seconds = {stamp: second_ms(stamp) for stamp in {stamp for stamp, _ in stamps}}
     known = {stamp: second for stamp, second in seconds.items() if second is not None}
     if len(known) < len(seconds) or any(abs(second - received_ms) > DAY_MS - 1000 for second in known.values()):
         return None
-    return [min(known[stamp] + int(fraction), received_ms) for stamp, fraction in stamps]
+    times = [known[stamp] + _FRACTIONS[fraction] for stamp, fraction in stamps]
+    return times if max(times) <= received_ms else [min(time_ms, received_ms) for time_ms in times]
 
 
 def said_ms(text: bytes, near_ms: int) -> int | None:
@@ -99,6 +111,16 @@ def _haproxy_ms(head: bytes) -> int | None:
 def _second_ms(stamp: bytes) -> int | None:
     """The beginning of a second, as HAProxy says it."""
     return _haproxy_ms(b"[%b]" % stamp)
+
+
+@lru_cache(maxsize=1024)
+def _stamped_ms(stamp: bytes) -> int | None:
+    """The same, as a stamp says it."""
+    return _stamp_ms(stamp)
+
+
+_FRACTIONS = {b"": 0, **{b"%03d" % number: number for number in range(1000)}}
+_ALL = (_ALL_USUAL, _second_ms), (_ALL_JSON, _stamped_ms), (_ALL_STAMPS, _stamped_ms)
 
 
 def _syslog_ms(head: bytes, received_ms: int) -> int | None:

@@ -116,22 +116,35 @@ def test_the_short_way_to_haproxy_s_time_leads_where_the_long_one_does(changes: 
         assert own_ms(line, RECEIVED) == found
 
 
+ALL_USUAL = (
+    USUAL,
+    b'{"time": "2026-11-23T21:58:24.799Z", "status": 200}',
+    b"    2026/11/23 21:58:24 [INFO] serf: EventMemberJoin: a",
+    b"2026-11-23 21:58:24,799 INFO success: webapp",
+)
+OTHERS = (b"", b"9", b"\n", b" ", b"Z", b"+01:00", b"-", b"T", b".123")
+
+
 @given(
-    st.lists(st.tuples(st.integers(0, len(USUAL)), st.integers(0, 2), st.sampled_from([b"", b"9", b"\n"])), max_size=3),
+    st.sampled_from(ALL_USUAL),
+    st.lists(st.tuples(st.integers(0, len(USUAL)), st.integers(0, 2), st.sampled_from(OTHERS)), max_size=3),
     st.sampled_from([0, 97_000, 96_000, DAY_MS - 100, DAY_MS + 96_000, -DAY_MS]),
 )
-def test_the_times_of_many_lines_are_those_of_each(changes: list[tuple[int, int, bytes]], later: int) -> None:
-    data = (USUAL + b"\n") * 3
+def test_the_times_of_many_lines_are_those_of_each(
+    usual: bytes, changes: list[tuple[int, int, bytes]], later: int
+) -> None:
+    data = (usual + b"\n") * 3
     for place, size, text in changes:
         data = data[:place] + text + data[place + size :]
-    data = data.replace(b"[23", b"[22", 1) if later % 7 else data
+    data = data.replace(b"23", b"22", 1) if later % 7 else data
     lines = data.split(b"\n")[:-1]
     each = [own_ms(line + b"\n", RECEIVED + later) for line in lines]
     assert moment.all_own_ms(data, len(lines), RECEIVED + later) in (each, None)
 
 
-def test_many_lines_of_haproxy_are_seen_for_such() -> None:
-    data = (USUAL + b"\n") * 3
-    assert moment.all_own_ms(data, 3, RECEIVED) == [own_ms(USUAL, RECEIVED)] * 3
+@pytest.mark.parametrize("usual", ALL_USUAL)
+def test_many_lines_of_a_usual_form_are_seen_for_such(usual: bytes) -> None:
+    data = (usual + b"\n") * 3
+    assert moment.all_own_ms(data, 3, RECEIVED) == [own_ms(usual, RECEIVED)] * 3
     assert moment.all_own_ms(data, 3, RECEIVED - 120_000) == [RECEIVED - 120_000] * 3
     assert moment.all_own_ms(data + b"\n", 4, RECEIVED) is None
