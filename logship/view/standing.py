@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from logship.collect.stream import StreamState
+from logship.view.alerts.rule import is_own
 from logship.view.records import stamp
 from logship.view.reports import REPORT_MS, Behind, Report
 from logship.view.select import Identity
@@ -75,6 +76,8 @@ class Shippers:
         key = source_key(identity)
         if key is None:
             return "it is not brought by logship ship"
+        if is_own(identity):
+            return "it is brought by the viewer that evaluates alerts: logship alerts"
         report = self._of.get(key)
         if report is None:
             spoke = self.spoke(identity)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from logship.collect.journal import Frame
 from logship.lake.reader import Unreadable
 from logship.view.alerts.book import Match
-from logship.view.alerts.rule import Rule
+from logship.view.alerts.rule import Rule, is_own
 from logship.view.blocks import Block
 from logship.view.history import History
 from logship.view.items import DAMAGE, Mark
@@ -23,7 +23,6 @@ from logship.view.segments import Gone
 from logship.view.select import Identity, Slow, Wanted, is_snapshot
 from logship.view.where import Subject, Test, Where
 
-PROGRAM = "alerts"
 STEP_BYTES_MAX = 1 << 20
 """How much journal a step covers: one block more than this at most."""
 NO_FIELD = "-"
@@ -147,11 +146,6 @@ class Lines:
             if test is not False:
                 hides = Wanted((), snapshots=rule.snapshots).hides_snapshots(identity)
                 yield _Of(rule.name, test, hides, tuple(reader(key) for key in rule.by))
-
-
-def is_own(identity: Identity) -> bool:
-    """Whether a stream is what alerts are told in."""
-    return identity.program == PROGRAM and identity.kind == "events"
 
 
 class _Found:

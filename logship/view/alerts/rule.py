@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from logship.values import Invalid
 from logship.view.language import Node
 from logship.view.pipes import Key
+from logship.view.select import Identity
 
+PROGRAM = "alerts"
+"""The program in the path of the stream that alerts are told in."""
 DAY_MS = 86_400_000
 DURATION_MS_MAX = 31 * DAY_MS
 OF_ALL = {"webhook": "", "url": "http://127.0.0.1:8080", "group_wait": "10s", "quiet": "1m", "repeat": "4h",
@@ -120,3 +123,8 @@ def sure_ms(text: str) -> int:
     found = duration_ms(text)
     assert isinstance(found, int), "it was checked before"
     return found
+
+
+def is_own(identity: Identity) -> bool:
+    """Whether a stream is what alerts are told in."""
+    return identity.program == PROGRAM and identity.kind == "events"

@@ -17,9 +17,9 @@ from logship.ship.http_sink import Place
 from logship.spool.instance import container_id, instance_name
 from logship.spool.layout import stamp
 from logship.view.alerts.book import Book
-from logship.view.alerts.lines import PROGRAM
 from logship.view.alerts.outbox import RETRY_MS
 from logship.view.alerts.post import post
+from logship.view.alerts.rule import PROGRAM
 from logship.view.alerts.stream import LINES_AT_ONCE, EventStream
 
 LOOK_SECONDS = 0.1

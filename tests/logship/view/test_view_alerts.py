@@ -291,6 +291,10 @@ def test_an_alert_fires_is_told_and_is_over(fleet: Fleet) -> None:
     }  # fmt: skip
     assert (whole["evaluates"], whole["given_up"], whole["troubles"], whole["firing"]) == (True, 0, [], 1)
     assert whole["webhooks"][0]["webhook"] == f"http://127.0.0.1:{fleet.receiver.port}"
+    (source,) = fleet.viewer.records("/api/sources?q=collector:alerts")
+    assert (source["kind"], source["unknown"]["lag_bytes"].partition(":")[0]) == (
+        "events", "it is brought by the viewer that evaluates alerts",
+    )  # fmt: skip
     metrics = fleet.viewer.ask("/metrics")[2].decode()
     assert 'logship_alerts{alert="silence",state="firing"} 1' in metrics
     assert 'logship_alert_firings_total{alert="errors"} 1' in metrics
