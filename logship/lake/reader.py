@@ -151,6 +151,12 @@ class Reader:
             return offset, flags & _FLAGS, bytes(data)
         return None
 
+    def tallies(self, file: File, start: int, end: int) -> dict[str, tuple[int, int]]:
+        """By stream how many newlines complete between two LSNs, and when the first line did. Raises Unreadable."""
+        columns = "stream, count(*) FILTER (WHERE terminator <> ''), epoch_ms(min(received))"
+        rows = self._asked(file, columns, "lsn >= ? AND lsn < ? GROUP BY stream", [start, end])
+        return {stream: (lines, oldest_ms) for found in rows for stream, lines, oldest_ms in found}
+
     def digest(self, file: File) -> str:
         """The digest of a file as it is on the disk now. Raises Unreadable."""
         digest = xxhash.xxh3_128()

@@ -15,19 +15,22 @@ from logship.view.shown import harmless
 Record = dict[str, Any]
 UNKNOWN = "?"
 HEADS = ("SOURCE", "BYTES", "LINES", "RATE", "LAG", "LAST LINE", "SURVIVES", "LOST", "STATE")
-STREAM_HEADS = (*HEADS, "KIND", "KEPT", "STREAM")
+STREAM_HEADS = (*HEADS, "KIND", "KEPT", "OLDEST", "STREAM")
 NAMES_MAX = 3
 """How many sources a note names."""
 _WORDS = {
-    "lines": "lines", "rate": "rate", "lag_bytes": "lag", "lag_seconds": "lag", "last_line": "last line",
-    "survives_seconds": "what it survives",
+    "lines": "lines", "oldest": "lines", "rate": "rate", "lag_bytes": "lag", "lag_seconds": "lag",
+    "last_line": "last line", "survives_seconds": "what it survives",
 }  # fmt: skip
 
 
 def table(records: Sequence[Record], now: datetime, *, streams: bool = False) -> list[str]:
     """The lines of the table, with its head. ``streams``: a row a stream."""
     if streams:
-        rows = [(*_row([one], now), one["kind"], size(one["kept_bytes"]), one["stream"]) for one in records]
+        rows = [
+            (*_row([one], now), one["kind"], size(one["kept_bytes"]), _oldest(one, now), one["stream"])
+            for one in records
+        ]
         return aligned([STREAM_HEADS, *(tuple(harmless(cell) for cell in row) for row in rows)])
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -64,6 +67,12 @@ def _row(group: Sequence[Record], now: datetime) -> tuple[str, ...]:
         _lost(group),
         _state(group),
     )
+
+
+def _oldest(one: Record, now: datetime) -> str:
+    if "oldest" in one["unknown"]:
+        return UNKNOWN
+    return f"{ago(one['oldest'], now)} ago" if one["oldest"] else "-"
 
 
 def _sum(group: Sequence[Record], name: str, text: Any) -> str:

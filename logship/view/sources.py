@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from logship.collect.stream import StreamState
+from logship.lake.tallies import Tallies, Tally
 from logship.view.counts import LineCounts
 from logship.view.extents import Extents
 from logship.view.history import History
@@ -38,7 +39,7 @@ class SourceRecords:
         self._history = history
         self._journal = history.journal
         self._extents = Extents(history.journal, history.older.exact)
-        self._counts = LineCounts(history.journal)
+        self._counts = LineCounts(history.journal, Tallies(history.older.reader))
         self._last: dict[str, tuple[tuple[int, int], int]] = {}  # stream -> (store, LSN of its last frame), time
 
     def records(
@@ -99,13 +100,18 @@ class SourceRecords:
         })  # fmt: skip
 
     def _lines(self, stream: StreamState, facts: Found, counted: float | None) -> None:
-        if counted is None:
-            facts.add("lines", None, "they are counted only for who asks for it")
-        elif counted < 1.0:
-            facts.add("lines", None, f"they are being counted: {counted:.0%} of the journal; ask again")
+        """How many lines are kept, and since when."""
+        found: Tally | str = "they are counted only for who asks for it"
+        if counted is not None and counted < 1.0:
+            found = f"they are being counted: {counted:.0%} of what is kept; ask again"
+        elif counted is not None:
+            found = self._counts.of(stream)
+        if isinstance(found, str):
+            facts.add("lines", None, found)
+            facts.add("oldest", None, found)
         else:
-            found = 0 if stream.retired else self._counts.lines(stream)
-            facts.add("lines", found, "" if found is not None else "damage in the journal hides some")
+            facts.add("lines", found.lines)
+            facts.add("oldest", None if found.oldest_ms is None else stamp(found.oldest_ms))
 
     def _last_line(self, picture: Picture, stream: StreamState, facts: Found, may_look: bool) -> bool:
         """When the last line was written; whether that had to be looked for."""

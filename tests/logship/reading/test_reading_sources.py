@@ -23,6 +23,7 @@ def record(**more: Any) -> dict[str, Any]:
         "source": "web/1:app", "place": "web/1", "program": "app", "kind": "plain", "stream": "web/1/app/i",
         "bytes": 2048, "kept_bytes": 1024, "last_append": "2026-11-23T20:00:00.000Z", "closed": False, "retired": False,
         "losses": 0, "lost_bytes": 0, "lost_counts": {}, "lost_unknown": 0, "lines": 12, "rate": 100.0,
+        "oldest": "2026-11-23T18:01:00.000Z",
         "lag_bytes": 0, "lag_seconds": 0.0, "last_line": "2026-11-23T20:00:57.000Z", "survives_seconds": 7200,
         "unknown": {}, **more,
     }  # fmt: skip
@@ -40,7 +41,7 @@ def test_a_row_is_a_program_with_all_its_lives(shelf: Shelf) -> None:
         ["web/1:app", "4.0 KiB", "20", "100 B/s", "2.9 KiB 12s", "3s ago", "2h", "5 B, 2 lines, ?", "open"]
     ]
     assert len(cells(closed, waits, streams=True)) == 2
-    assert cells(waits, streams=True)[0][-3:] == ["plain", "1.0 KiB", "web/1/app/i"]
+    assert cells(waits, streams=True)[0][-4:] == ["plain", "1.0 KiB", "2h ago", "web/1/app/i"]
     assert shelf.end > 0
 
 

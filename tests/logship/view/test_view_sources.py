@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from logship.lake.keep import Policy
+from logship.lake.tallies import Tally
 from logship.ship.log import SNAPSHOT_SECONDS
 from logship.values import Loss
 from logship.view import sources as sources_module
@@ -21,6 +23,7 @@ from logship.view.recent import LEAST_MS, WINDOW_MS, Recent
 from logship.view.reports import REPORT_MS, newest, parse_report
 from logship.view.select import parse_targets
 from logship.view.sources import SourceRecords
+from tests.logship.lake.lakes import seal
 from tests.logship.view.shelf import BORN_MS, Shelf
 from tests.logship.view.viewing import Viewer
 
@@ -63,22 +66,63 @@ def test_lines_are_the_newlines_kept(shelf: Shelf) -> None:
     assert (unasked["lines"], unasked["unknown"]["lines"]) == (None, "they are counted only for who asks for it")
 
 
+def test_lines_that_only_the_lake_has_any_more_are_counted_and_none_twice(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    for number in range(5):
+        shelf.append(APP, b"x\n\n\r\n" * (number + 1) + b"goes on ")  # a line over each seam
+        written += 3 * (number + 1)
+        shelf.now_ms += 60_000
+        shelf.rotate()
+    seal(shelf.folder)
+    for drops in (0, 1, 2, 1):
+        shelf.drop_oldest(drops)
+        found = records(shelf)[APP]
+        assert (found["lines"], found["kept_bytes"], found["oldest"]) == (
+            written, found["bytes"], "2026-11-23T20:00:00.000Z",
+        )  # fmt: skip
+    monkeypatch.setattr(sources_module, "COUNT_SECONDS", -1.0)
+    assert records(shelf)[APP]["unknown"]["lines"].startswith("they are being counted: 2")
+    monkeypatch.setattr(sources_module, "COUNT_SECONDS", 60.0)
+    sizes = [path.stat().st_size for path in sorted(shelf.folder.rglob("*.parquet"))]
+    (gone,) = seal(shelf.folder, Policy(bytes=sum(sizes[2:]))).manifest.deleted
+    found = records(shelf)[APP]
+    assert 0 < gone.rows < written
+    assert found["lines"] == written - gone.rows
+    assert found["oldest"] == f"2026-11-23T20:0{gone.files}:00.000Z", "when the first line that is kept was over"
+    shelf.delete(APP)
+    shelf.append(APP, b"anew\n")
+    assert records(shelf)[APP]["lines"] == 1
+
+
+def test_what_cannot_be_read_in_the_lake_is_not_counted_as_none(shelf: Shelf) -> None:
+    shelf.append(APP, b"one\ntwo\n")
+    shelf.rotate()
+    seal(shelf.folder)
+    shelf.drop_oldest(1)
+    next(shelf.folder.rglob("*.parquet")).write_bytes(b"this is none")
+    found = records(shelf)[APP]
+    assert (found["lines"], found["oldest"]) == (None, None)
+    assert "in the lake" in found["unknown"]["lines"]
+
+
 def test_counting_goes_on_where_it_stopped_and_counts_each_segment_once(shelf: Shelf) -> None:
     for _ in range(4):
         shelf.append(APP, b"x\n" * 10)
         shelf.rotate()
     journal = Journal(shelf.folder)
     ticks = iter(range(1000))
-    counts = LineCounts(journal, lambda: next(ticks))  # each look at the clock is a second
+    counts = LineCounts(journal, clock=lambda: next(ticks))  # each look at the clock is a second
     shares = [counts.count(journal.picture(), 1.0) for _ in range(30)]
     assert shares == sorted(shares)
     assert 0 < shares[0] < 1
     assert shares[-1] == 1.0
     stream = next(iter(journal.picture().streams.values()))
-    assert counts.lines(stream) == 40
+    assert counts.of(stream) == Tally(40, BORN_MS)
     shelf.append(APP, b"y\n")
     assert counts.count(journal.picture(), 100.0) == 1.0
-    assert counts.lines(stream) == 41
+    assert counts.of(stream) == Tally(41, BORN_MS)
 
 
 def test_what_cannot_be_counted_in_time_or_for_damage_is_not_known(
