@@ -37,7 +37,8 @@ CORES = {
         "recovery", "retention", "sealed", "sse", "state", "stream",
     ],
     "logship/lake": [
-        "batch", "columns", "filters", "keep", "manifest", "merging", "plan", "regular", "tokens", "unended",
+        "batch", "columns", "filters", "grouping", "keep", "manifest", "merging", "plan", "re2", "regular", "selection",
+        "sql", "tokens", "unended",
     ],
     "logship/ship": [
         "adoption", "backoff", "bounds", "chain", "checkpoint", "dialect", "held", "http1", "identity",

@@ -23,8 +23,10 @@ from logship.view.lines import CUT, OPEN, PART, TORN, Line
 MEMORY = "300MB"
 ROWS_AT_ONCE = 2_000
 _PIECE_BYTES = 1 << 20
-_FLAGS = TORN | PART | CUT | OPEN
+FLAGS = TORN | PART | CUT | OPEN
 _DATA = "coalesce(raw, encode(line)) || encode(terminator)"
+COLUMNS = f'stream, "offset", lsn, epoch_ms(received), epoch_ms(ts), {_DATA}, flags'
+"""What a Line is made of, and its time."""
 
 
 class Unreadable(Exception):
@@ -35,11 +37,16 @@ class Unreadable(Exception):
         self.gone = gone
 
 
+def no_duckdb() -> Unreadable:
+    """What to say where there is none."""
+    return Unreadable("they are in the lake, which only DuckDB reads, and that is not installed")
+
+
 class Reader:
     """Reads the lake of the store in ``store``; for any thread."""
 
     def __init__(self, store: Path) -> None:
-        self._store = store
+        self.store = store
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._manifest = Manifest()
@@ -51,10 +58,10 @@ class Reader:
         """What is published now; empty where there is no lake. Raises Unreadable."""
         with self._lock:
             try:
-                facts = (self._store / LAKE / MANIFEST).stat()
+                facts = (self.store / LAKE / MANIFEST).stat()
                 seen = facts.st_ino, facts.st_mtime_ns, facts.st_size
                 if seen != self._seen:
-                    self._manifest = load(self._store) or Manifest()
+                    self._manifest = load(self.store) or Manifest()
                     self._paths = frozenset(path for file in self._manifest.files for path in file.streams)
                     self._seen = seen
             except FileNotFoundError:
@@ -69,10 +76,10 @@ class Reader:
         """The lines that had no end where this manifest, read just now, ends, by stream. Raises Unreadable."""
         with self._lock:
             if self._unended is None or self._unended[0] != manifest.unended:
-                found = load_unended(self._store, manifest)
+                found = load_unended(self.store, manifest)
                 if isinstance(found, Invalid):
                     assert manifest.unended is not None
-                    gone = not (self._store / LAKE / manifest.unended.name).exists()
+                    gone = not (self.store / LAKE / manifest.unended.name).exists()
                     raise Unreadable(f"{manifest.unended.name} of the lake {found.reason}", gone=gone)
                 self._unended = manifest.unended, found
             return self._unended[1]
@@ -109,10 +116,9 @@ class Reader:
 
     def _rows(self, file: File, streams: Sequence[str], start: int, end: int) -> Iterator[tuple[Line, int]]:
         where = f"stream IN ({', '.join('?' * len(streams))}) AND lsn >= ? AND lsn < ?"
-        columns = f'stream, "offset", lsn, epoch_ms(received), epoch_ms(ts), {_DATA}, flags'
-        for found in self._asked(file, columns, where, [*streams, start, end]):
+        for found in self._asked(file, COLUMNS, where, [*streams, start, end]):
             for stream, offset, lsn, received_ms, ts_ms, data, flags in found:
-                yield Line(stream, offset, data, lsn, received_ms, flags & _FLAGS), ts_ms
+                yield Line(stream, offset, data, lsn, received_ms, flags & FLAGS), ts_ms
 
     def whole(self, line: Line) -> bytes:
         """All bytes of a line. Raises Unreadable."""
@@ -148,7 +154,7 @@ class Reader:
         where = 'stream = ? AND lsn >= ? AND "offset" >= ? AND "offset" < ? ORDER BY "offset" DESC LIMIT 1'
         for found in self._asked(file, f'"offset", flags, {_DATA}', where, [stream, lsn, start, end]):
             offset, flags, data = found[0]
-            return offset, flags & _FLAGS, bytes(data)
+            return offset, flags & FLAGS, bytes(data)
         return None
 
     def tallies(self, file: File, start: int, end: int) -> dict[str, tuple[int, int]]:
@@ -161,7 +167,7 @@ class Reader:
         """The digest of a file as it is on the disk now. Raises Unreadable."""
         digest = xxhash.xxh3_128()
         try:
-            with (self._store / LAKE / file.name).open("rb") as content:
+            with (self.store / LAKE / file.name).open("rb") as content:
                 while piece := content.read(_PIECE_BYTES):
                     digest.update(piece)
         except FileNotFoundError as error:
@@ -171,7 +177,7 @@ class Reader:
         return digest.hexdigest()
 
     def _asked(self, file: File, columns: str, where: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
-        path = self._store / LAKE / file.name
+        path = self.store / LAKE / file.name
         if not path.exists():
             raise Unreadable(f"{file.name} of the lake is not there", gone=True)
         cursor = self._cursor()
@@ -194,9 +200,7 @@ class Reader:
                 try:
                     import duckdb
                 except ImportError:
-                    raise Unreadable(
-                        "they are in the lake, which only DuckDB reads, and that is not installed"
-                    ) from None
+                    raise no_duckdb() from None
                 config: dict[str, Any] = {
                     "threads": 1,
                     "memory_limit": MEMORY,

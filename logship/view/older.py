@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from logship.collect.stream import StreamState
+from logship.lake.engine import Asking, Engine
 from logship.lake.exact import Exact
 from logship.lake.manifest import File
 from logship.lake.reader import Reader, Unreadable
@@ -25,6 +26,22 @@ class Older:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.exact = Exact(reader)
+        self._engine = Engine(reader.store)
+
+    def asking(self) -> Asking | None:
+        """Somebody who asks about many rows at once; None where there is no DuckDB."""
+        try:
+            return self._engine.asking()
+        except Unreadable:
+            return None
+
+    def sealed_end(self, kept: int) -> int:
+        """The LSN up to which all that the journal has from ``kept`` on is sealed; 0: some of it could not be."""
+        try:
+            manifest = self.reader.manifest()
+        except Unreadable:
+            return 0
+        return 0 if any(missing.end_lsn > kept for missing in manifest.not_sealed) else manifest.sealed_end
 
     def paths(self) -> frozenset[str]:
         """The streams that it has lines of."""
@@ -57,7 +74,7 @@ class Older:
 
         ``is_too_old`` says of a time of receipt whether what came up to then is of no use.
         """
-        for file in self._files(0, end):
+        for file in self.listed(0, end):
             if isinstance(file, Mark):
                 if file.stream in ("", *sought.paths) and wanted.time(file.time_ms):
                     yield {file.stream: [file]}
@@ -71,7 +88,7 @@ class Older:
 
     def of_stream(self, sought: Sought, stream: StreamState, wanted: Wanted, start: int, end: int) -> Iterator[Item]:
         """What completes in one stream between two LSNs, in order."""
-        for file in reversed(self._files(start, end)):
+        for file in reversed(self.listed(start, end)):
             if not isinstance(file, Mark):
                 yield from self._of(file, sought, [stream], wanted, start, end)
             elif file.stream == stream.path and wanted.time(file.time_ms):
@@ -79,7 +96,7 @@ class Older:
 
     def marks(self, wanted: Wanted, end: int) -> list[Item]:
         """What is missing below LSN ``end`` of no stream in particular, in order."""
-        found = [each for each in reversed(self._files(0, end)) if isinstance(each, Mark) and not each.stream]
+        found = [each for each in reversed(self.listed(0, end)) if isinstance(each, Mark) and not each.stream]
         return [mark for mark in found if wanted.time(mark.time_ms)]
 
     def lines(
@@ -89,13 +106,13 @@ class Older:
 
         Reading them may raise Unreadable; what cannot be read at all is a mark.
         """
-        for file in self._files(start, end):
+        for file in self.listed(start, end):
             if isinstance(file, Mark):
                 yield file, iter(())
             elif _may_hold(file, streams, wanted):
                 yield file, self._rows(file, streams, start, end)
 
-    def _files(self, start: int, end: int) -> list[File | Mark]:
+    def listed(self, start: int, end: int) -> list[File | Mark]:
         """Newest first, with marks of what is missing between them."""
         try:
             manifest = self.reader.manifest()

@@ -24,12 +24,15 @@ Number = int | float
 
 
 class Cell(Protocol):
-    """What is held of a group. ``add`` and ``merge`` (of one of the same kind) say how much heavier it is after."""
+    """What is held of a group. ``add`` and ``merge`` (of one of the same kind) say how much heavier it is after.
+
+    ``times``: of so many lines that say the same.
+    """
 
     lines: int
     weight: int
 
-    def add(self, said: Any) -> int: ...
+    def add(self, said: Any, times: int = 1) -> int: ...
     def merge(self, other: Any) -> int: ...
 
 
@@ -41,9 +44,9 @@ class Tally:
     def __init__(self) -> None:
         self.lines, self.weight = 0, 1
 
-    def add(self, _: object) -> int:
+    def add(self, _: object, times: int = 1) -> int:
         """One more."""
-        self.lines += 1
+        self.lines += times
         return 0
 
     def merge(self, other: Tally) -> int:
@@ -80,25 +83,33 @@ class Numbers:
         self._exact_max = exact_max
         self._sketched = False
 
-    def add(self, said: Number) -> int:
+    @classmethod
+    def of(cls, lines: int, total: int | None, least: int | None, most: int | None) -> Numbers:
+        """Whole numbers that somebody else has added up."""
+        found = cls(each=False)
+        if total is not None and least is not None and most is not None:
+            found.lines, found._whole, found.least, found.most = lines, int(total), least, most
+        return found
+
+    def add(self, said: Number, times: int = 1) -> int:
         """One more number, a whole one as int."""
-        self.lines += 1
+        self.lines += times
         if said < self.least:
             self.least = said
         if said > self.most:
             self.most = said
         if type(said) is int:
-            self._whole += said
+            self._whole += said * times
         else:
             numerator, denominator = said.as_integer_ratio()
-            self._parts[denominator] = self._parts.get(denominator, 0) + numerator
+            self._parts[denominator] = self._parts.get(denominator, 0) + numerator * times
         each = self._each
         if each is None:
             return 0
         if not self._sketched and said in each:
-            each[said] += 1
+            each[said] += times
             return 0
-        return self._hold(rounded(said) if self._sketched else said, 1)
+        return self._hold(rounded(said) if self._sketched else said, times)
 
     def merge(self, other: Numbers) -> int:
         """Those of another one."""
@@ -186,9 +197,9 @@ class Example:
         self.first: tuple[int, str] | None = None
         self.last_ms = 0
 
-    def add(self, said: tuple[int, str]) -> int:
+    def add(self, said: tuple[int, str], times: int = 1) -> int:
         """One more: its time and text."""
-        self.lines += 1
+        self.lines += times
         self._see(said, said[0])
         return 0
 

@@ -42,17 +42,26 @@ class Groups:
         self._spans: set[int | None] = set()
         self._weight = 0
 
-    def add(self, key: GroupKey, span: int | None, said: Any) -> None:
-        """One more line. Raises TooMuch."""
+    def add(self, key: GroupKey, span: int | None, said: Any, times: int = 1) -> None:
+        """One more line, or so many that say the same. Raises TooMuch."""
+        cell = self._of(key, span)
+        self._weight += cell.add(said, times)
+        while self._weight > self._weight_max:
+            self._fold()
+
+    def merge(self, key: GroupKey, span: int | None, cell: Cell) -> None:
+        """What somebody else holds of some more lines. Raises TooMuch."""
+        into = self._of(key, span)
+        self._weight += into.merge(cell)
+        while self._weight > self._weight_max:
+            self._fold()
+
+    def _of(self, key: GroupKey, span: int | None) -> Cell:
         cells = self._kept.get(key)
         if cells is None:
             cells = self._new(key)
         cell = cells.get(span)
-        if cell is None:
-            cell = self._cell(cells, span)
-        self._weight += cell.add(said)
-        while self._weight > self._weight_max:
-            self._fold()
+        return self._cell(cells, span) if cell is None else cell
 
     def __len__(self) -> int:
         return len(self._kept)

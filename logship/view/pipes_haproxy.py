@@ -55,22 +55,22 @@ class Requests:
         self.srv_queue: Number = 0
         self.backend_queue: Number = 0
 
-    def add(self, said: Said) -> int:
+    def add(self, said: Said, times: int = 1) -> int:
         """One more line."""
-        (status, count, retries, redispatched, srv_queue, backend_queue), times = said
-        self.lines += 1
-        self.classes[int(status) // 100 - 1 if status is not None and 100 <= status < 600 else 5] += 1
-        self.errors += status is not None and (status >= 500 or status < 0)
-        self.bytes += int(count or 0)
-        self.retries += int(retries or 0)
-        self.redispatched += bool(redispatched)
-        self.queued += bool(srv_queue or backend_queue)
+        (status, count, retries, redispatched, srv_queue, backend_queue), took = said
+        self.lines += times
+        self.classes[int(status) // 100 - 1 if status is not None and 100 <= status < 600 else 5] += times
+        self.errors += times * (status is not None and (status >= 500 or status < 0))
+        self.bytes += times * int(count or 0)
+        self.retries += times * int(retries or 0)
+        self.redispatched += times * bool(redispatched)
+        self.queued += times * bool(srv_queue or backend_queue)
         self.srv_queue = max(self.srv_queue, srv_queue or 0)
         self.backend_queue = max(self.backend_queue, backend_queue or 0)
         grown = 0
-        for held, one in zip(self.times, times, strict=True):
+        for held, one in zip(self.times, took, strict=True):
             if one is not None and one >= 0:
-                grown += held.add(one)
+                grown += held.add(one, times)
         self.weight += grown
         return grown
 

@@ -105,6 +105,21 @@ class Making:
         else:
             self._put(key, time_ms, said)
 
+    def take(self, key: GroupKey, span: int | None, said: Any, times: int) -> None:
+        """Take many lines that have the same key and say the same, where their span begins. Raises TooMuch."""
+        if said is None or (self.pipe.kind == TOP and None in key):
+            self.without += times
+        elif times:
+            self.counted += times
+            self._groups.add(key, span, said, times)
+
+    def take_numbers(self, key: GroupKey, span: int | None, numbers: Numbers, without: int) -> None:
+        """Take what was added up of lines, and how many have no number. Raises TooMuch."""
+        self.without += without
+        if numbers.lines:
+            self.counted += numbers.lines
+            self._groups.merge(key, span, numbers)
+
     def _put(self, key: GroupKey, time_ms: int, said: Any) -> None:
         self.counted += 1
         span_ms = self.pipe.span_ms

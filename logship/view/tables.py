@@ -16,7 +16,8 @@ from starlette.responses import Response, StreamingResponse
 
 from logship.view.answers import NDJSON, REPLACED, Refused, event, ndjson
 from logship.view.api import STREAM_HEADERS, Api
-from logship.view.counting import Counting, Progress
+from logship.view.counting import Counting
+from logship.view.counting_lake import Progress
 from logship.view.journal_reader import Damage, Picture
 from logship.view.ledger import Sum, ledger
 from logship.view.pipes import Pipe
@@ -65,9 +66,11 @@ class Tables:
         until_ms = time.time_ns() // 1_000_000 if wanted.until_ms is None else wanted.until_ms
         making = making_of(pipe, wanted.since_ms, until_ms)
         self._asked += 1
+        counting: Counting | None = None
         try:
             yield [self._begin(end)]
-            counting = Counting(api.history, picture, wanted, asked.piped.node, making, end, time.monotonic)
+            made = partial(Counting, api.history, picture, wanted, asked.piped.node, making, end, time.monotonic)
+            counting = await api.do(made)
             steps = counting.steps()
             told = time.monotonic()
             look_at = told + PARTIAL_FIRST_SECONDS
@@ -95,6 +98,8 @@ class Tables:
             yield [{"type": "error", **code, "text": str(error)}]
         finally:
             self._asked -= 1
+            if counting is not None:
+                counting.stop()
 
     def _begin(self, end: int) -> dict[str, Any]:
         """Where the reading ends; and from when on there is anything to be read, where the beginning is not kept."""

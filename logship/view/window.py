@@ -17,7 +17,7 @@ from logship.view.blocks import Block
 from logship.view.grouped import Grouped
 from logship.view.items import DAMAGE, LOSS, START, Hidden, Item, Mark, start_mark
 from logship.view.journal_reader import Damage, Journal
-from logship.view.lines import CUT, LINE_BYTES_MAX, PART, Chunk, Line, Splitter
+from logship.view.lines import CUT, LINE_BYTES_MAX, OPEN, PART, Chunk, Line, Splitter
 from logship.view.losses import NONE_PLACED, Placed, Waiting
 from logship.view.moment import INHERITED_BYTES_MAX, Said, own_ms
 from logship.view.segments import Gone
@@ -80,6 +80,22 @@ class Windows:
         if not frames:
             return None
         return LazyTimes(partial(self.earlier, stream.path, frames[0])), self.items(stream, frames, with_open)
+
+    def last(self, stream: StreamState) -> tuple[LazyTimes, Line] | None:
+        """The line of a stream that has no end yet, and what tells its time. Raises Gone and Damage."""
+        if stream.closed or stream.last_lsn is None:
+            return None
+        frame = self._journal.frame(stream.last_lsn)
+        times = LazyTimes(partial(self.earlier, stream.path, frame))
+        *before, last = (None, *self.items(stream, [frame], with_open=True))
+        if not isinstance(last, Line) or not last.flags & OPEN:
+            return None
+        for item in before:
+            if isinstance(item, Line):
+                times.skip(item)
+            elif item is not None and item.what == START:
+                times.forget()
+        return times, last
 
     def _frames(self, block: Block, stream: StreamState, end: int) -> list[Frame]:
         found = self._journal.frames(block)
