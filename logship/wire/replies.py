@@ -193,6 +193,7 @@ class Answer:
 
 OFFSET_BYTES_MAX = 1024
 """Of a foreign server's offset; it should keep them below 256 (base protocol, 8)."""
+_CODES = {code.value: code for code in Code}
 _TAIL = re.compile(r"(.*:) *; *bytes=([0-9]{1,6})")
 
 
@@ -206,7 +207,7 @@ def parse_answer(status: int, headers: Headers) -> Answer:
     return Answer(
         status=status,
         superset=headers.get("logship-protocol") == VERSION,
-        code=Code(code) if code in list(Code) else None,
+        code=_CODES.get(code or ""),
         next_offset=_known(headers, "stream-next-offset", parse_offset),
         first_offset=_known(headers, "logship-first-offset", parse_offset),
         closed=headers.is_true("stream-closed"),

@@ -27,14 +27,15 @@ class Inode:
     """A file, folder, FIFO or link. ``data`` is what processes see, ``platter`` what is left after a crash."""
 
     __slots__ = (
-        "born", "ctime", "data", "dirty", "drained", "fs", "holder", "kind", "links", "mtime", "name", "names",
-        "number", "opened", "ops", "parent", "platter", "platter_names", "readers", "reserved", "taken", "target",
-        "watchers",
+        "born", "ctime", "data", "dirty", "drained", "fs", "holder", "is_folder", "kind", "links", "mtime", "name",
+        "names", "number", "opened", "ops", "parent", "platter", "platter_names", "readers", "reserved", "taken",
+        "target", "watchers",
     )  # fmt: skip
 
     def __init__(self, fs: FileSystem, kind: int, number: int) -> None:
         self.fs = fs
         self.kind = kind
+        self.is_folder = kind == stat.S_IFDIR
         self.number = number
         self.data = bytearray()
         self.platter = bytearray()
@@ -54,11 +55,6 @@ class Inode:
         self.readers: dict[Task, None] = {}  # of a FIFO: the threads that wait for bytes
         self.drained: Callable[[bytes, Inode, int], None] | None = None  # of a FIFO: who is told where bytes went
         self.watchers: list[tuple[Callable[[], None], int]] = []  # of a folder: who is told of changes, and of which
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it holds names."""
-        return self.kind == stat.S_IFDIR
 
     @property
     def path(self) -> str:
@@ -83,7 +79,7 @@ class FileSystem:
         self.clock = clock
         self.written: Callable[[Inode, int, bytes], None] = lambda _inode, _offset, _data: None
         self.met: Counter[str] = Counter()  # what went wrong, how often
-        self.known: dict[str, Inode] = {}  # paths as they were found, until a name changes
+        self.known: dict[str, Inode] = {}  # folders by path as they were found, until one loses its name
         self._free: list[int] = []
         self._next = 2
         self.root = self._new(stat.S_IFDIR)
@@ -108,16 +104,18 @@ class FileSystem:
 
     def unlink(self, folder: Inode, name: str) -> None:
         """Remove a name."""
-        self.known.clear()
         inode = folder.names.pop(name)
+        if inode.is_folder:
+            self.known.clear()
         folder.ops.append((name, "", inode))
         folder.mtime = self.clock()
         self._let_go(inode)
 
     def rename(self, folder: Inode, name: str, target: Inode, new: str) -> None:
         """Move a name, over another one where there is one: one step, which a crash keeps or forgets as a whole."""
-        self.known.clear()
         inode = folder.names.pop(name)
+        if inode.is_folder:
+            self.known.clear()
         replaced = target.names.get(new)
         self._link(target, new, inode)
         inode.links -= 1

@@ -74,7 +74,7 @@ class Engine:
             finally:
                 owner.tasks.pop(task, None)
 
-        task.greenlet = greenlet(body)
+        task.greenlet = greenlet(body, self._hub)  # where it goes on when the thread ends
         owner.tasks[task] = None
         self._push(self.now, task)
         return task

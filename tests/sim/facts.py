@@ -18,17 +18,24 @@ TICK_SECONDS = 0.004
 class Facts:
     """What stat(2) says."""
 
-    __slots__ = ("_born", "_ctime", "_epoch", "_mtime", "st_dev", "st_ino", "st_mode", "st_nlink", "st_size")
+    __slots__ = ("_ctime", "_epoch", "_inode", "_mtime", "st_ino", "st_nlink", "st_size")
 
     def __init__(self, inode: Inode, epoch: float) -> None:
-        self.st_dev = inode.fs.device
+        self._inode = inode  # for what of it never changes
         self.st_ino = inode.number
-        self.st_mode = inode.kind | 0o600
         self.st_size = 0 if inode.kind == stat.S_IFIFO else len(inode.data)
-        self._epoch = epoch
-        self._mtime, self._ctime = inode.mtime, inode.ctime
-        self._born = inode.born
         self.st_nlink = inode.links
+        self._epoch, self._mtime, self._ctime = epoch, inode.mtime, inode.ctime
+
+    @property
+    def st_dev(self) -> int:
+        """The disk it is on."""
+        return self._inode.fs.device
+
+    @property
+    def st_mode(self) -> int:
+        """What it is, and that its owner may read and write it."""
+        return self._inode.kind | 0o600
 
     @property
     def st_mtime(self) -> float:
@@ -38,12 +45,13 @@ class Facts:
     @property
     def st_mtime_ns(self) -> int:
         """The same in nanoseconds."""
-        return int(self.st_mtime * 1e9)
+        return int((self._epoch + self._mtime - self._mtime % TICK_SECONDS) * 1e9)
 
     @property
     def birth_ns(self) -> int:
         """When it was made."""
-        return int((self._epoch + self._born - self._born % TICK_SECONDS) * 1e9)
+        born = self._inode.born
+        return int((self._epoch + born - born % TICK_SECONDS) * 1e9)
 
     @property
     def st_ctime_ns(self) -> int:

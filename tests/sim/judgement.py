@@ -40,7 +40,14 @@ class Stored:
 
 
 def read(oracle: Oracle) -> tuple[dict[str, Stored], list[Loss]]:
-    """All streams and loss records that the journal holds."""
+    """All streams and loss records that the journal holds; read anew where a file of it has changed since."""
+    state = oracle.journal_state()
+    if oracle.read is None or oracle.read[0] != state:
+        oracle.read = state, _read(oracle)
+    return oracle.read[1]
+
+
+def _read(oracle: Oracle) -> tuple[dict[str, Stored], list[Loss]]:
     streams: dict[str, Stored] = {}
     losses: list[Loss] = []
     for start, content in oracle.journal():

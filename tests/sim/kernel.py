@@ -23,7 +23,20 @@ from tests.sim.engine import Engine
 from tests.sim.facts import Entry, Facts, Listing
 from tests.sim.process import OpenFile, Process
 
-Name = str | real.PathLike[str]
+
+class Named:
+    """What has its path as ``text``: what stands for ``Path``."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __fspath__(self) -> str:
+        return self.text
+
+
+Name = str | Named | real.PathLike[str]
 
 
 @lru_cache(maxsize=65536)
@@ -72,30 +85,40 @@ class Os:
     def enter(self) -> Process:
         """A system call begins."""
         process: Process = self.engine.current.owner  # type: ignore[union-attr,assignment]  # ``process``, but at once
-        if process.dead or process.fuse or process.linger:
+        if process.dead or process.fuse:
             process.enter()
+        elif process.linger and process.random.random() < process.linger:  # as ``Process.enter`` has it
+            self.engine.block(process.random.random() * 0.01)
         return process
 
     # Names.
 
     def find(self, process: Process, path: Name) -> Inode:
         """What has this name. Raises OSError."""
-        text = path if type(path) is str else real.fspath(path)
-        known = process.fs.known.get(text)
-        if known is not None:
-            return known
-        inode = process.fs.root
-        for part in _parts(text):
-            found = inode.names.get(part)
-            if found is None:
-                raise refused(errno.ENOENT if inode.is_folder else errno.ENOTDIR, path)
-            inode = found
-        process.fs.known[text] = inode
-        return inode
+        text = path.text if isinstance(path, Named) else real.fspath(path)
+        above, _, name = text.rpartition("/")
+        folder = process.fs.known.get(above)
+        if folder is None:
+            folder = process.fs.root
+            for part in _parts(above):
+                folder = self._in(folder, part, text)
+            if folder.is_folder:
+                process.fs.known[above] = folder
+        found = folder.names.get(name)
+        return found if found is not None else self._in(folder, name, text)
+
+    def _in(self, folder: Inode, name: str, path: str) -> Inode:
+        if not name:  # "/" alone, or at the end
+            return folder
+        found = folder.names.get(name)
+        if found is None:
+            raise refused(errno.ENOENT if folder.is_folder else errno.ENOTDIR, path)
+        return found
 
     def parent(self, process: Process, path: Name) -> tuple[Inode, str]:
         """The folder of a name, and the name in it. Raises OSError."""
-        folder, _, name = real.fspath(path).rpartition("/")
+        text = path.text if isinstance(path, Named) else real.fspath(path)
+        folder, _, name = text.rpartition("/")
         found = self.find(process, folder or "/")
         if not found.is_folder:
             raise refused(errno.ENOTDIR, path)
@@ -109,9 +132,10 @@ class Os:
 
     def open(self, path: Name, flags: int, _mode: int = 0o777) -> int:
         process = self.enter()
-        if real.fspath(path) == "/dev/null":
+        text = path.text if isinstance(path, Named) else real.fspath(path)
+        if text == "/dev/null":
             return process.add(OpenFile(Inode(FileSystem(process.random, lambda: 0.0), stat.S_IFCHR, 1), flags))
-        folder, name = self.parent(process, path)
+        folder, name = self.parent(process, text)
         inode = folder.names.get(name)
         if inode is not None and inode.kind == stat.S_IFLNK:
             return process.add(self._linked(inode.target))
@@ -150,7 +174,8 @@ class Os:
         if len(names) > 1:  # in any order
             at = int(process.random.random() * len(names))
             names = names[at:] + names[:at]
-        return Listing(Entry(self, real.fspath(path), name, folder.names[name]) for name in names)
+        text, inodes = path.text if isinstance(path, Named) else real.fspath(path), folder.names
+        return Listing([Entry(self, text, name, inodes[name]) for name in names])
 
     def listdir(self, path: Name) -> list[str]:
         return [entry.name for entry in self.scandir(path)]

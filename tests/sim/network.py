@@ -55,14 +55,18 @@ class Flow:
     def send(self, data: bytes, delay: float = 0.0, then: Callable[[], None] | None = None) -> None:
         """Carry bytes over, in pieces; ``then`` follows them."""
         chance = self.network.random
-        cuts = sorted({0, len(data), *(chance.randrange(len(data) + 1) for _ in range(chance.choice((0, 0, 0, 1, 2))))})
-        for low, high in pairwise(cuts):
-            self._later(data[low:high], delay, None)
+        count = int(chance.random() * 5) - 2  # most come in one piece
+        if count <= 0:
+            self._later(data, delay, None)
+        else:
+            cuts = sorted({0, len(data), *(int(chance.random() * (len(data) + 1)) for _ in range(count))})
+            for low, high in pairwise(cuts):
+                self._later(data[low:high], delay, None)
         if then is not None:
             self._later(b"", delay, then)
 
     def _later(self, piece: bytes, delay: float, then: Callable[[], None] | None) -> None:
-        if self.void:
+        if self.void or not (piece or then):
             return
         engine = self.network.engine
         self._last = max(self._last, engine.now + self.network.latency() + delay)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from logship.collect.disk import watermark
 from logship.errors import Fault
 from logship.spool.ranges import Segment, segments
+from logship.values import Loss
 from tests.sim import judge_files, judgement
 from tests.sim.disk import Inode
 from tests.sim.violation import Violation
@@ -73,7 +74,7 @@ class Oracle:
         self.world = world
         self.sources: dict[Key, Source] = {}
         self.living: dict[str, str] = {}  # incarnation -> container
-        self.faults: list[str] = []
+        self.read: tuple[object, tuple[dict[str, judgement.Stored], list[Loss]]] | None = None  # what was, and of what
         self.wiretap = Wiretap(self)
         world.network.tap = self.wiretap
 
@@ -233,6 +234,12 @@ class Oracle:
         return [
             (segment, found[segment.name]) for segment in segments((name, len(data)) for name, data in found.items())
         ]
+
+    def journal_state(self) -> list[tuple[str, int, float]]:
+        """What is other when the journal is."""
+        journal = self._folder(self.world.lab.root, "lib", "store", "journal")
+        assert journal is not None
+        return [(name, len(inode.data), inode.mtime) for name, inode in journal.names.items()]
 
     def journal(self) -> Iterator[tuple[int, bytes]]:
         """The collector's segments, in order."""

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, cast
 
 from tests.sim.facts import Facts
-from tests.sim.kernel import Os, refused
+from tests.sim.kernel import Named, Os, refused
 
 
 def sim_path(text: str) -> Path:
@@ -22,50 +22,47 @@ def sim_path(text: str) -> Path:
 
 
 @total_ordering
-class SimPath:
+class SimPath(Named):
     """An absolute path of the simulated disk of whichever process runs. Text inside, since worlds are full of them."""
 
     os: ClassVar[Os]
-    __slots__ = ("_text",)
+    __slots__ = ()
 
     def __init__(self, path: Any, *more: Any) -> None:
         text = path if type(path) is str else path.__fspath__()
         for part in more:
             text = f"{text}/{part}"
         assert text.startswith("/"), f"{text!r} is not absolute: it would be looked for on the real disk"
-        self._text = text if len(text) == 1 else text.rstrip("/")
+        self.text = text if len(text) == 1 else text.rstrip("/")
 
     # As text.
 
     def __truediv__(self, name: Any) -> SimPath:
         made = object.__new__(SimPath)
-        made._text = f"{self._text}/{name}" if len(self._text) > 1 else f"/{name}"
+        made.text = f"{self.text}/{name}" if len(self.text) > 1 else f"/{name}"
         return made
 
-    def __fspath__(self) -> str:
-        return self._text
-
-    __str__ = __fspath__
+    __str__ = Named.__fspath__
 
     def __repr__(self) -> str:
-        return f"SimPath({self._text!r})"
+        return f"SimPath({self.text!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SimPath) and self._text == other._text
+        return isinstance(other, SimPath) and self.text == other.text
 
     def __lt__(self, other: SimPath) -> bool:
-        return self._text.split("/") < other._text.split("/")
+        return self.text.split("/") < other.text.split("/")
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return hash(self.text)
 
     @property
     def name(self) -> str:
-        return self._text.rpartition("/")[2]
+        return self.text.rpartition("/")[2]
 
     @property
     def parent(self) -> SimPath:
-        return SimPath(self._text.rpartition("/")[0] or "/")
+        return SimPath(self.text.rpartition("/")[0] or "/")
 
     def with_name(self, name: str) -> SimPath:
         return self.parent / name

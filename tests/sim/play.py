@@ -33,10 +33,10 @@ class Outcome:
 
 def play(plan: Plan, patches: Patches | None = None, tell: Callable[[str], None] | None = None) -> Outcome:
     """Play a history; ``patches`` are mutations of the code under test, ``tell`` gets what happens."""
-    trace = hashlib.sha256()
+    said: list[str] = []
 
     def told(text: str) -> None:
-        trace.update(text.encode())
+        said.append(text)
         if tell is not None and not over:
             tell(text)
 
@@ -65,7 +65,8 @@ def play(plan: Plan, patches: Patches | None = None, tell: Callable[[str], None]
             gc.enable()
     over = True
     told(f"{world.engine.now} {world.engine.steps} {world.network.random.random()} {sorted(world.met.items())}")
-    return Outcome(plan, violated, text, trace.hexdigest()[:16], world.network.requests, world.engine.steps, world.met)
+    trace = hashlib.sha256("".join(said).encode()).hexdigest()[:16]
+    return Outcome(plan, violated, text, trace, world.network.requests, world.engine.steps, world.met)
 
 
 def play_seed(seed: int, patches: Patches | None = None) -> Outcome:

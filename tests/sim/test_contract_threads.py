@@ -75,3 +75,14 @@ def test_the_clocks_go_on_together(machine: Machine) -> None:
         assert abs(on.time.time_ns() / 1e9 - on.time.time()) < 0.05
 
     machine.run(body)
+
+
+def test_a_thread_that_ends_wakes_nobody_who_waits_for_something_else(machine: Machine) -> None:
+    def body(on: Any) -> None:
+        began, items = on.time.monotonic(), on.queue.SimpleQueue()
+        on.threading.Thread(target=lambda: None, daemon=True).start()
+        with pytest.raises(on.queue.Empty):
+            items.get(timeout=0.05)
+        assert on.time.monotonic() - began >= 0.049
+
+    machine.run(body)

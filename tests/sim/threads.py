@@ -51,7 +51,7 @@ class Chance:
 
     def random(self) -> float:
         """From 0 to 1."""
-        return self._os.process.random.random()
+        return self._os.engine.current.owner.random.random()  # type: ignore[union-attr,no-any-return]
 
 
 class SimQueue:

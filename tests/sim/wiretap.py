@@ -71,11 +71,11 @@ class Wiretap:
     def asked(self, data: bytes) -> Asked | None:
         """A request leaves its sender; None for what is not about a stream."""
         text, _, body = data.partition(b"\r\n\r\n")
-        head = text.decode("latin-1").split("\r\n")
-        method, target, _ = head[0].split(" ")
+        first, _, rest = text.decode("latin-1").partition("\r\n")
+        method, target, _ = first.split(" ")
         if not target.startswith("/v1/stream/"):
             return None
-        fields = dict(line.lower().split(": ", 1) for line in head[1:])
+        fields = _fields(rest)
         asked = Asked(method, target.removeprefix("/v1/stream/").partition("?")[0], fields)
         if method == "POST" and "stream-expected-offset" in fields:
             asked.length = _length(body, fields)
@@ -91,12 +91,12 @@ class Wiretap:
 
     def answered(self, asked: Asked, data: bytes) -> None:
         """The collector answers."""
-        head = data.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
-        if not head[0].startswith("HTTP/1.1 "):
+        if not data.startswith(b"HTTP/1.1 "):
             return
+        first, _, rest = data.partition(b"\r\n\r\n")[0].decode("latin-1").partition("\r\n")
         self.answers += 1
-        status = int(head[0].split(" ")[1])
-        fields = dict(line.lower().split(": ", 1) for line in head[1:])
+        status = int(first[9:12])
+        fields = _fields(rest)
         end_text = fields.get("stream-next-offset", "").lstrip("0")
         said = f"{asked.method} {asked.path} -> {status} {fields.get('stream-error', '')} {end_text}"
         self._oracle.world.tell(said)
@@ -151,6 +151,10 @@ class Wiretap:
         if not size or len(found) < size:
             return None
         return size, hashlib.sha256(found).digest()
+
+
+def _fields(lines: str) -> dict[str, str]:
+    return dict([line.split(": ", 1) for line in lines.lower().split("\r\n")]) if lines else {}
 
 
 def _length(body: bytes, fields: dict[str, str]) -> int:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from logship import zstd
 from logship.collect import commit, gate, reader, server, store, waiting
 from logship.collect import run as collect_run
 from logship.collect.gate import Bounds as GateBounds
@@ -45,6 +46,8 @@ STORE = "/lib/store"
 FILES = "/files"
 COLLECTOR = ("collector", 4437)
 RESTART_SECONDS = 0.3
+_decode = lru_cache(1024)(zstd.decode)
+"""The same bytes are decoded by the collector, its readers and the oracle; what they are is asked once."""
 REST_SECONDS_MAX = 1500.0
 """In this time after the last fault all must have arrived: a parked source takes 66 s, an orphan set aside 600 s."""
 
@@ -100,6 +103,7 @@ class World:
         """Settings that production code has as constants."""
         knobs = self.plan.knobs
         return {
+            (zstd, "decode"): _decode,
             (reader, "TAIL_BYTES"): knobs.tail_bytes,
             (acked, "KEEP_BYTES"): max(knobs.keep_bytes, knobs.tail_bytes),
             (ship_run, "IDLE_SECONDS"): knobs.look_seconds,
