@@ -248,6 +248,15 @@ def test_a_line_that_comes_late_counts_in_the_next_look_and_a_silent_year_costs_
     assert looks < 20
 
 
+def test_what_was_received_before_an_alert_was_declared_counts_for_none() -> None:
+    evaluation = Evaluation(rule(above=0), T0)
+    assert evaluation.line(T0 - 1, ()) == []
+    assert evaluation.line(T0, ()) == []
+    assert evaluation.advance(T0 + 60_000) == []
+    assert evaluation.line(T0 + 60_001, ()) == []
+    assert len(evaluation.advance(T0 + 70_000)) == 1
+
+
 def test_what_is_missing_needs_a_window_that_was_seen_whole() -> None:
     evaluation = Evaluation(rule(above=None, absent=True), T0)
     assert evaluation.advance(T0 + 50_000) == []

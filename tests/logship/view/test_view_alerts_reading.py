@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from logship.lake.keep import Policy
 from logship.view.alerts import lines as alert_lines
 from logship.view.alerts.book import Match
 from logship.view.alerts.lines import Lines, Step
@@ -82,6 +83,29 @@ def test_what_retention_took_is_read_in_the_lake(shelf: Shelf) -> None:
     assert [(one.received_ms, *one.group) for one in after] == sorted(wanted)
     assert after == before
     assert not [one.missed for one in steps if one.missed]
+
+
+def test_a_part_of_the_journal_without_a_line_has_no_file_and_is_not_missed(shelf: Shelf) -> None:
+    for number in range(3):
+        shelf.create(f"other/{number}/app/i")
+        shelf.rotate()
+        shelf.append("web/1/app/i", b"a timeout\n")
+        shelf.rotate()
+    seal(shelf.folder)
+    shelf.drop_oldest(5)
+    found, steps = read(shelf, [named("t", query="timeout")])
+    assert len(found) == 3
+    assert not [one.missed for one in steps if one.missed]
+
+
+def test_what_retention_took_from_the_lake_too_is_told(shelf: Shelf) -> None:
+    busy(shelf)
+    seal(shelf.folder)
+    shelf.drop_oldest(3)
+    seal(shelf.folder, Policy(bytes=1))
+    found, steps = read(shelf, [named("t", query="timeout")])
+    assert found
+    assert "out of the lake, too" in "".join(one.missed for one in steps)
 
 
 def test_what_is_in_neither_is_told(shelf: Shelf) -> None:
