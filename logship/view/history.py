@@ -16,6 +16,7 @@ from functools import partial
 from logship.collect.stream import StreamState
 from logship.lake.reader import Reader, Unreadable
 from logship.view.blocks import Block
+from logship.view.certain import certain
 from logship.view.items import DAMAGE, Batch, Item, Mark, Skipped, TimedLine, loss_mark
 from logship.view.journal_reader import Damage, Journal, Picture
 from logship.view.lines import Line
@@ -241,7 +242,10 @@ class History:
 
     def _window(self, block: Block, sought: Sought, bounds: Bounds, wanted: Wanted) -> dict[str, list[Item]]:
         try:
-            found = self.windows.of_block(block, sought, bounds.start, bounds.end, with_open=bounds.with_open)
+            need = certain(wanted.node, wanted.grep)
+            found = self.windows.of_block(
+                block, sought, bounds.start, bounds.end, with_open=bounds.with_open, need=need
+            )
         except Damage as damage:
             return {"": [Mark(block.oldest_ms, "", block.lsn, DAMAGE, str(damage), block.lsn)]}
         if wanted.since_ms is None and wanted.until_ms is None:

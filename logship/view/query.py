@@ -138,6 +138,7 @@ def _wanted(
         one.get("snapshots") in ON,
         None if node is None else Where(node).of,
         one.get("events") in ON,
+        node,
     )
 
 

@@ -220,8 +220,9 @@ def parse_pattern(text: str, ignore_case: bool) -> Pattern | Invalid:
 class Wanted:
     """Which lines are wanted: from ``since_ms`` on, before ``until_ms``, with ``grep`` and without ``exclude``.
 
-    ``where`` tells the test of a stream's lines, or decides them all (``where.Where.of``). ``snapshots``: also those
-    that say, again and again, how things are. ``events``: a line that is wanted brings all lines of its event.
+    ``where`` tells the test of a stream's lines, or decides them all (``where.Where.of``); ``node`` is its tree, for
+    who asks in another way (``lake.sql``). ``snapshots``: also those that say, again and again, how things are.
+    ``events``: a line that is wanted brings all lines of its event.
     """
 
     targets: tuple[Target, ...]
@@ -232,6 +233,7 @@ class Wanted:
     snapshots: bool = False
     where: Callable[[Identity], Callable[[bytes], bool] | bool] | None = None
     events: bool = False
+    node: Any = None
 
     def stream(self, identity: Identity) -> bool:
         """Whether a stream is meant, and may have lines that are wanted."""

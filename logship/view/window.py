@@ -13,7 +13,9 @@ from functools import partial
 
 from logship.collect.journal import CLOSES, Frame, Kind
 from logship.collect.stream import StreamState
+from logship.lake.tokens import Need
 from logship.view.blocks import Block
+from logship.view.glance import may_match
 from logship.view.grouped import Grouped
 from logship.view.items import DAMAGE, LOSS, START, Hidden, Item, Mark, start_mark
 from logship.view.journal_reader import Damage, Journal
@@ -45,12 +47,12 @@ class Windows:
         self._journal, self._splitter, self._sealed = journal, splitter, sealed
 
     def of_block(
-        self, block: Block, sought: Sought, start: int, end: int, *, with_open: bool = False
+        self, block: Block, sought: Sought, start: int, end: int, *, with_open: bool = False, need: Need | None = None
     ) -> dict[str, list[Item]]:
         """By stream, what completes in the part of the block between two LSNs: lines that are sought, and marks.
 
-        ``with_open``: a stream whose last frame is in here also gives its line that has no end yet. Raises Gone when
-        retention was quicker, and Damage.
+        ``with_open``: a stream whose last frame is in here also gives its line that has no end yet. ``need``: what is
+        true of all lines that are sought. Raises Gone when retention was quicker, and Damage.
         """
         wanted: dict[str, StreamState] = {stream.path: stream for stream in sought.streams}
         frames: dict[str, list[Frame]] = {}
@@ -61,8 +63,18 @@ class Windows:
         return {
             path: list(self._kept(wanted[path], found, sought, with_open))
             for path, found in frames.items()
-            if not wanted[path].retired
+            if not wanted[path].retired and (need is None or self._may_give(path, found, sought, need))
         }
+
+    def _may_give(self, path: str, frames: list[Frame], sought: Sought, need: Need) -> bool:
+        """Whether lines that are sought, or marks, may complete with frames that follow on each other."""
+        if sought.events or path in sought.placed or any(frame.entry.starts for frame in frames):
+            return True
+        try:
+            parts = [chunk.data for chunk in self._past(path, frames[0], 0).chunks]
+            return may_match(need, b"".join([*parts, *map(self._journal.body, frames)]))
+        except Damage:
+            return True
 
     def of_stream(
         self, block: Block, sought: Sought, stream: StreamState, end: int, *, with_open: bool
