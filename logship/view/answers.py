@@ -14,7 +14,8 @@ from logship.view.segments import NoStore
 NDJSON = "application/x-ndjson"
 READING = "reading"
 """The word of a refusal that ends by itself, when the journal is read: ask again."""
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+"""Of records, which hold no circles: to look for them takes longer than all else of it."""
 REPLACED = "replaced"
 """The word for a reading that ends because there is another store."""
 

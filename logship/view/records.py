@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
@@ -24,7 +25,13 @@ _FLAGS = ((TORN, "torn"), (PART, "part"), (CUT, "cut"), (OPEN, "open"))
 
 def stamp(time_ms: int) -> str:
     """RFC 3339 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, fraction = divmod(time_ms, 1000)
+    return f"{_second(seconds)}.{fraction:03}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 class Records:
@@ -38,23 +45,24 @@ class Records:
         whole: Callable[[TimedLine], bytes],
     ) -> None:
         self._identities = identities
+        self._names: dict[str, tuple[str, str]] = {}
         self._bytes_max = bytes_max
         self._in_words = in_words
         self._whole = whole
 
     def of(self, item: TimedLine | Mark) -> dict[str, Any]:
         """The record of a line or a mark."""
-        identity = self._identities.get(item.stream) or identify(item.stream, {})
+        place, program = self._whose(item.stream)
         record: dict[str, Any] = {
             "type": "mark" if isinstance(item, Mark) else "line",
             "time": stamp(item.time_ms),
             "stream": item.stream,
             "offset": item.offset,
-            "place": identity.place,
-            "program": identity.program or ("" if "/" not in item.stream else item.stream.partition("/")[2]),
+            "place": place,
+            "program": program,
         }
         if self._in_words:
-            record["hue"] = hue(identity.place)
+            record["hue"] = hue(place)
         if isinstance(item, Mark):
             text = harmless(item.text) if self._in_words else item.text
             record |= {"lsn": item.lsn, "what": item.what, "text": text, "bytes": item.bytes}
@@ -81,10 +89,20 @@ class Records:
             record["received"] = stamp(line.received_ms)
         if left_out:
             record["left_out"] = left_out
-        flags = [name for flag, name in _FLAGS if line.flags & flag]
-        if flags:
-            record["flags"] = flags
+        if line.flags:
+            flags = [name for flag, name in _FLAGS if line.flags & flag]
+            if flags:
+                record["flags"] = flags
         return record
+
+    def _whose(self, path: str) -> tuple[str, str]:
+        """Place and program of a stream."""
+        found = self._names.get(path)
+        if found is None:
+            identity = self._identities.get(path) or identify(path, {})
+            found = identity.place, identity.program or ("" if "/" not in path else path.partition("/")[2])
+            self._names[path] = found
+        return found
 
 
 def gap(skipped: Skipped) -> dict[str, Any]:
