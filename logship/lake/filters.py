@@ -35,12 +35,14 @@ SHARE_MAX = 1 / 50
 """Of the bytes of the lines."""
 SAMPLES = 16
 """Lines of a row group that are also cut in the plain way, to see that a filter has their tokens."""
-_SLICE_BYTES = 4 << 20
+_SLICE_BYTES = 256 << 10
+"""What is looked at in one go: so much of it and of what is made of it stays near the processor."""
 _HELD_MAX = 1 << 20
 _COUNTERS = 1 << 20
 
 Chunk = tuple[memoryview, memoryview, memoryview]
 Hashes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.uint32]
 
 
 class Broken(Exception):
@@ -89,8 +91,9 @@ def made(text: bytes) -> bytes:
     blocks = _blocks(_different(hashes), len(text))
     if not blocks:
         return b""
-    content = _filter(hashes, blocks)
-    _check(content, hashes, text)
+    places = _places(hashes, blocks)
+    content = _filter(places, blocks)
+    _check(content, places, text)
     return content
 
 
@@ -167,28 +170,31 @@ def _blocks(different: int, raw_bytes: int) -> int:
     return 0 if different * BITS_MIN > most * BLOCK_BYTES * 8 else min(wanted, most)
 
 
-def _filter(hashes: Hashes, blocks: int) -> bytes:
+def _places(hashes: Hashes, blocks: int) -> list[Places]:
+    """The number of the bit that each hash has in each of the words of its block."""
+    begins = ((hashes >> np.uint64(32)) * np.uint64(blocks) >> np.uint64(32)).astype(np.uint32)
+    begins *= np.uint32(BLOCK_BYTES * 8)
+    low = hashes.astype(np.uint32)
+    return [
+        begins + ((low * np.uint32(salt) >> np.uint32(27)) + np.uint32(word * 32)) for word, salt in enumerate(SALTS)
+    ]
+
+
+def _filter(places: list[Places], blocks: int) -> bytes:
     bits = np.zeros(blocks * BLOCK_BYTES * 8, np.bool_)
-    for place in _places(hashes, blocks):
+    for place in places:
         bits[place] = True
     return np.packbits(bits, bitorder="little").tobytes()
 
 
-def _places(hashes: Hashes, blocks: int) -> Iterator[npt.NDArray[np.int64]]:
-    """The number of the bit that each hash has in each of the words of its block."""
-    begins = ((hashes >> np.uint64(32)) * np.uint64(blocks) >> np.uint64(32)).astype(np.int64) * (BLOCK_BYTES * 8)
-    low = hashes.astype(np.uint32)
-    for word, salt in enumerate(SALTS):
-        yield begins + (low * np.uint32(salt) >> np.uint32(27)) + word * 32
-
-
-def _check(content: bytes, hashes: Hashes, text: bytes) -> None:
+def _check(content: bytes, places: list[Places], text: bytes) -> None:
     """Raises Broken where the filter would hide a line."""
     bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")
-    if not all(bits[place].all() for place in _places(hashes, len(content) // BLOCK_BYTES)):
+    if not all(bits[place].all() for place in places):
         raise Broken("a filter of tokens does not have all that it was made of")
-    lines = text.split(b"\n")
-    for line in lines[:: len(lines) // SAMPLES + 1]:
+    for sample in range(SAMPLES):
+        at = len(text) * sample // SAMPLES
+        line = text[text.rfind(b"\n", 0, at) + 1 : text.find(b"\n", at)]
         for key in set().union(*map(keys, [line, *readings(line)])):
             number = hashed(key)
             begin = block(number, len(content) // BLOCK_BYTES) * BLOCK_BYTES

@@ -181,8 +181,8 @@ def test_a_filter_that_would_hide_a_line_is_not_published(shelf: Shelf, monkeypa
     shelf.rotate()
     made = filters._filter
 
-    def wrong(hashes: filters.Hashes, blocks: int) -> bytes:
-        content = bytearray(made(hashes, blocks))
+    def wrong(places: list[filters.Places], blocks: int) -> bytes:
+        content = bytearray(made(places, blocks))
         place = next(number for number, byte in enumerate(content) if byte)
         content[place] = 0
         return bytes(content)
@@ -216,4 +216,4 @@ def test_rows_without_an_end_do_not_become_one_token() -> None:
 
 def test_a_broken_filter_is_found_where_it_is_made() -> None:
     with pytest.raises(Broken):
-        filters._check(bytes(32), filters._hashes(b"something\n"), b"something\n")
+        filters._check(bytes(32), filters._places(filters._hashes(b"something\n"), 1), b"something\n")
