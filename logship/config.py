@@ -30,7 +30,7 @@ class Settings:
     listen: str = setting("127.0.0.1:4437", "HOST:PORT to accept connections on")
     keep_bytes: int = setting(8 * 1024**3, "how much of the journal is kept; 0: all of it")
     keep_days: int = setting(0, "for how many days what came is kept, in journal and lake; 0: no bound")
-    sealed_keep_bytes: int = setting(8 * 1024**3, "how much of the journal is kept where the lake has it, too; 0: none")
+    sealed_keep_bytes: int = setting(128 * 1024**2, "how much of the journal is kept where the lake has it; 0: none")
     tombstone_days: int = setting(90, "how long it is remembered that a stream has been removed")
     journal_bytes_max: int = setting(
         0, "size of the journal beyond which nothing is taken; 0: no bound, beside a lake keep_bytes and two segments"
@@ -60,7 +60,9 @@ class Settings:
     haproxy_admin: Path = setting(Path("/run/haproxy/admin.sock"), "control socket of HAProxy's workers")
     haproxy_master: Path = setting(Path("/run/haproxy/master.sock"), "control socket of HAProxy's master")
     window_seconds: float = setting(10.0, "how long a window of the audit is, 1 to 3600")
-    lake_keep_bytes: int = setting(8 * 1024**3, "how much of the lake is kept, bytes of files; 0: all of it")
+    lake_keep_bytes: int = setting(
+        -1, "how much of the lake is kept, bytes of files; -1: as keep_bytes says; 0: all of it"
+    )
     lake_keep_days: int = setting(
         0, "for how many days after its receipt a line is kept in the lake; 0: as long as keep_days says"
     )

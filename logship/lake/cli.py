@@ -16,16 +16,17 @@ from logship.lake.keep import Policy, by_stream
 from logship.values import Invalid
 
 _BOUNDS = {
-    "lake_keep_bytes": (0, 2**60),
+    "lake_keep_bytes": (-1, 2**60),
+    "keep_bytes": (0, 2**60),
     "lake_keep_days": (0, 36_500),
     "keep_days": (0, 36_500),
     "disk_free_min": (0, 2**60),
 }
-"""Least and most of each number; 0 of ``*keep_*`` is no bound."""
+"""Least and most of each number; 0 of ``*keep_*`` is no bound, where nothing else is said."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    config.add_options(parser, "store", *_BOUNDS)
+    config.add_options(parser, "store", *_BOUNDS, "lake_keep_streams")
     parser.add_argument(
         "--optional", action="store_true", help="where DuckDB is not installed, say so and wait for SIGTERM"
     )
@@ -50,7 +51,8 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         hint = "say 'web/*=7 */serf/*=90'"
         raise Fault("take the setting", "--lake-keep-streams", streams.reason, hint, USAGE)
     days = settings.lake_keep_days or settings.keep_days
-    policy = Policy(settings.lake_keep_bytes or None, days * DAY_SECONDS or None, streams)
+    size = settings.keep_bytes if settings.lake_keep_bytes < 0 else settings.lake_keep_bytes
+    policy = Policy(size or None, days * DAY_SECONDS or None, streams)
     try:
         from logship.lake.run import Plan, run  # here: `--help` works without the libraries
     except ImportError as error:

@@ -269,9 +269,36 @@ def test_where_it_is_optional_it_says_so_once_and_waits_to_be_stopped() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "environment", "files"),
+    [
+        ([], {}, 3),
+        (["--keep-bytes", "1"], {}, 0),
+        ([], {"LOGSHIP_KEEP_BYTES": "1"}, 0),
+        (["--keep-bytes", "1", "--lake-keep-bytes", "0"], {}, 3),
+        (["--keep-bytes", "0", "--lake-keep-bytes", "1"], {}, 0),
+        (["--keep-days", "1"], {}, 0),
+        (["--keep-days", "1", "--lake-keep-days", "36500"], {}, 3),
+        (["--lake-keep-streams", "b/*=1"], {}, 3),
+        (["--lake-keep-streams", "a/*=1"], {}, 0),
+    ],
+)
+def test_the_lake_is_kept_as_the_journal_is_unless_it_has_a_setting_of_its_own(
+    shelf: Shelf, words: list[str], environment: dict[str, str], files: int
+) -> None:
+    shelf.now_ms = int(time.time() * 1000) - 3 * 86_400_000
+    segments(shelf, 3)
+    command = [*LOGSHIP, "seal", "--store", str(shelf.folder), "--once", *words]
+    result = run(command, **environment)
+    assert result.returncode == 0, result.stderr
+    manifest = load(shelf.folder)
+    assert manifest is not None
+    assert len(manifest.files) == files
+
+
+@pytest.mark.parametrize(
     ("words", "environment", "said"),
     [
-        (["--lake-keep-bytes", "-1"], {}, "--lake-keep-bytes"),
+        (["--lake-keep-bytes=-2"], {}, "--lake-keep-bytes"),
         ([], {"LOGSHIP_LAKE_KEEP_DAYS": "many"}, "LOGSHIP_LAKE_KEEP_DAYS"),
         ([], {"LOGSHIP_LAKE_KEEP_STREAMS": "web/*=soon"}, "--lake-keep-streams"),
     ],
