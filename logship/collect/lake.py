@@ -41,7 +41,10 @@ class Lake:
     def first_offset(self, stream: StreamState) -> int | None:
         """Where what it has of a stream begins, as it was looked at last; None: it has nothing. For any thread."""
         files = self._by_path.get(stream.path, ()) if self._is_ours else ()
-        first = next((file.streams[stream.path][0] for file in files if file.end_lsn > stream.created_lsn), None)
+        file = next((file for file in files if file.end_lsn > stream.created_lsn), None)
+        first = None if file is None else file.streams[stream.path][0]
+        if file is not None and file.first_lsn < stream.created_lsn:
+            first = 0  # it was made within the file; what the file says may be of an earlier stream of its path
         if first is None and self._is_ours:
             first = self._unended.get((stream.path, stream.created_lsn))
         return first

@@ -115,7 +115,8 @@ class Exact:
     def _before(self, files: list[File], path: str, lsn: int, offset: int) -> tuple[int, int, bytes] | None:
         for file in files:
             first, end = file.streams[path]
-            if file.end_lsn <= lsn or not first < offset <= end or self._fault(file):
+            is_later = file.first_lsn > lsn and first >= offset
+            if file.end_lsn <= lsn or is_later or offset > end or self._fault(file):
                 continue
             found = self._reader.before(file, path, lsn, max(0, offset - LINE_BYTES_MAX), offset)
             if found is None or found[0] + len(found[2]) < offset:

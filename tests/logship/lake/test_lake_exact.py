@@ -15,19 +15,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logship.collect.journal import Entry, Frame, Kind
+from logship.collect.lake import Lake
 from logship.lake import exact as exact_module
+from logship.lake import merging
 from logship.lake.exact import Exact
 from logship.lake.folder import LAKE
 from logship.lake.keep import Policy
 from logship.lake.reader import Reader
 from logship.view.digests import DAMAGED, NOT_KEPT, UNREADABLE, Hole, Piece
 from logship.view.extents import Extents
+from logship.view.history import History
+from logship.view.items import TimedLine
 from logship.view.journal_reader import Journal
 from logship.view.lines import Line
 from logship.view.window import Windows
 from tests.logship.lake.lakes import rebuilt, seal
 from tests.logship.lake.test_lake_lines import break_bodies
 from tests.logship.view.shelf import Shelf
+from tests.logship.view.test_view_history import everything, wanted
 
 APP = "web/1/app/i"
 FORMS = st.one_of(
@@ -121,8 +126,8 @@ def older(tmp_path: Path) -> Any:
 
 
 def test_what_retention_took_from_the_lake_too_is_not_kept(older: Shelf) -> None:
-    size = max(path.stat().st_size for path in older.folder.rglob("*.parquet"))
-    seal(older.folder, Policy(bytes=2 * size))
+    size = sum(path.stat().st_size for path in older.folder.glob("lake/day=*/*"))
+    seal(older.folder, Policy(bytes=size * 5 // 8))
     assert told(read(older.folder, 3, 28)) == [(3, 14, NOT_KEPT), b"line 2\n", b"line 3\n"]
     journal = Journal(older.folder)
     extents = Extents(journal, Exact(Reader(older.folder)))
@@ -244,6 +249,36 @@ def test_an_earlier_stream_of_the_path_is_not_mixed_in(shelf: Shelf) -> None:
     seal(shelf.folder)
     shelf.drop_oldest(2)
     assert told(read(shelf.folder, 0, 5)) == [b"mine\n"]
+
+
+def test_one_file_may_have_an_earlier_stream_of_the_path_too_when_small_files_became_one(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.append(APP, b"let go of in time\n")
+    shelf.rotate()
+    shelf.append(APP, b"an older stream's\n")
+    shelf.rotate()
+    seal(shelf.folder)
+    size = sum(path.stat().st_size for path in shelf.folder.glob("lake/day=*/*"))
+    assert len(seal(shelf.folder, Policy(bytes=size - 1)).manifest.files) == 1
+    shelf.delete(APP)
+    shelf.append(APP, b"mine\nand go")
+    shelf.rotate()
+    shelf.append(APP, b"es on\n")
+    shelf.rotate()
+    monkeypatch.setattr(merging, "FILES_MIN", 3)
+    (file,) = seal(shelf.folder).manifest.files
+    assert file.streams[APP] == (18, 17), "from the one stream's first line to the other one's last"
+    shelf.drop_oldest(3)
+    assert b"".join(told(read(shelf.folder, 0, 17))) == b"mine\nand goes on\n"
+    journal = Journal(shelf.folder)
+    stream = journal.picture().streams[APP]
+    assert Extents(journal, Exact(Reader(shelf.folder))).first_offset(stream) == 0
+    lake = Lake(shelf.folder)
+    assert lake.look(0, shelf.end)
+    assert lake.first_offset(stream) == 0
+    items = everything(History(journal), wanted())
+    assert [item.line.data for item in items if isinstance(item, TimedLine)] == [b"mine\n", b"and goes on\n"]
 
 
 def test_a_stream_that_is_a_tombstone_is_still_given(older: Shelf) -> None:

@@ -24,7 +24,7 @@ from logship.collect.commit import Bounds
 from logship.collect.folder import SOCKET
 from logship.collect.retention import Policy
 from logship.collect.store import Settings
-from logship.lake import bulk, exact
+from logship.lake import bulk, exact, merging
 from logship.reading import export
 from logship.reading.client import Client
 from logship.values import StreamPath
@@ -156,6 +156,7 @@ def test_bytes_of_all_kinds_come_back_by_get_and_by_export_wherever_they_lie(
         patch.setattr(module, "LINE_BYTES_MAX", LONG)
     patch.setattr(exact, "STEP_BYTES", 200)
     patch.setattr(sealed, "GRACE_MS", 0)
+    patch.setattr(merging, "FILES_MIN", 3)
 
     async def work() -> None:
         async with world(folder) as there:

@@ -85,8 +85,8 @@ def test_lines_that_only_the_lake_has_any_more_are_counted_and_none_twice(
     monkeypatch.setattr(sources_module, "COUNT_SECONDS", -1.0)
     assert records(shelf)[APP]["unknown"]["lines"].startswith("they are being counted: 2")
     monkeypatch.setattr(sources_module, "COUNT_SECONDS", 60.0)
-    sizes = [path.stat().st_size for path in sorted(shelf.folder.rglob("*.parquet"))]
-    (gone,) = seal(shelf.folder, Policy(bytes=sum(sizes[2:]))).manifest.deleted
+    size = sum(path.stat().st_size for path in shelf.folder.glob("lake/day=*/*"))
+    (gone,) = seal(shelf.folder, Policy(bytes=size * 5 // 8)).manifest.deleted
     found = records(shelf)[APP]
     assert 0 < gone.rows < written
     assert found["lines"] == written - gone.rows
