@@ -106,9 +106,13 @@ class Asking:
             gone = not all(path.exists() for path in paths)
             raise Unreadable(f"{', '.join(path.name for path in paths)} of the lake: {error}", gone=gone) from error
 
-    def lines(self, where: Sql, files: Sequence[File]) -> Iterator[list[tuple[Line, int]]]:
-        """The lines of rows for which ``where`` holds, each with its time, in no order; raises as ``answer``."""
-        question = Sql(f"FROM {{rows}} SELECT {COLUMNS} WHERE {where.text}", where.values)
+    def lines(self, where: Sql, files: Sequence[File], *, most: int | None = None) -> Iterator[list[tuple[Line, int]]]:
+        """The lines of rows for which ``where`` holds, each with its time, in no order; raises as ``answer``.
+
+        ``most``: any so many of them.
+        """
+        limit = "" if most is None else f" LIMIT {most:d}"
+        question = Sql(f"FROM {{rows}} SELECT {COLUMNS} WHERE {where.text}{limit}", where.values)
         for found in self.answer(question, files):
             yield [
                 (Line(stream, offset, data, lsn, received_ms, flags & FLAGS), ts_ms)

@@ -16,6 +16,7 @@ import xxhash
 from logship.errors import Fault
 from logship.lake.folder import LAKE, MANIFEST, load, load_unended
 from logship.lake.manifest import Beginnings, File, Manifest
+from logship.lake.sql import TRUE, Sql
 from logship.lake.unended import Unended
 from logship.values import Invalid
 from logship.view.lines import CUT, OPEN, PART, TORN, Line
@@ -93,15 +94,17 @@ class Reader:
         """The files with lines that complete between two LSNs, in order. Raises Unreadable."""
         return [file for file in self.manifest().files if file.first_lsn < end and file.end_lsn > start]
 
-    def rows(self, file: File, streams: Sequence[str], start: int, end: int) -> Iterator[tuple[Line, int]]:
+    def rows(
+        self, file: File, streams: Sequence[str], start: int, end: int, besides: Sql = TRUE
+    ) -> Iterator[tuple[Line, int]]:
         """Lines of these streams that complete between two LSNs, stream by stream in order, each with its time in ms.
 
-        A file that was made anew, alone or with others, is read on there, behind the row that was given last: the order
-        is the same. Raises Unreadable.
+        ``besides`` is what else must hold of their rows. A file that was made anew, alone or with others, is read on
+        there, behind the row that was given last: the order is the same. Raises Unreadable.
         """
         last = ("", -1, -1)
         try:
-            for line, ts_ms in self._rows(file, streams, start, end):
+            for line, ts_ms in self._rows(file, streams, start, end, besides):
                 last = line.stream, line.lsn, line.offset
                 yield line, ts_ms
         except Unreadable as error:
@@ -110,13 +113,15 @@ class Reader:
             if not others:
                 raise
             for other in others:
-                for line, ts_ms in self.rows(other, streams, low, high):
+                for line, ts_ms in self.rows(other, streams, low, high, besides):
                     if (line.stream, line.lsn, line.offset) > last:
                         yield line, ts_ms
 
-    def _rows(self, file: File, streams: Sequence[str], start: int, end: int) -> Iterator[tuple[Line, int]]:
-        where = f"stream IN ({', '.join('?' * len(streams))}) AND lsn >= ? AND lsn < ?"
-        for found in self._asked(file, COLUMNS, where, [*streams, start, end]):
+    def _rows(
+        self, file: File, streams: Sequence[str], start: int, end: int, besides: Sql
+    ) -> Iterator[tuple[Line, int]]:
+        where = f"stream IN ({', '.join('?' * len(streams))}) AND lsn >= ? AND lsn < ? AND {besides.text}"
+        for found in self._asked(file, COLUMNS, where, [*streams, start, end, *besides.values]):
             for stream, offset, lsn, received_ms, ts_ms, data, flags in found:
                 yield Line(stream, offset, data, lsn, received_ms, flags & FLAGS), ts_ms
 

@@ -8,13 +8,13 @@ do.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 from logship.collect.stream import StreamState
 from logship.lake.columns import UNTYPED
 from logship.lake.manifest import File
 from logship.lake.sql import FALSE, TRUE, Sql, Truth, all_of, either, every, negated, pattern, truth
-from logship.view.language import Node
 from logship.view.select import Identity, Wanted
 
 _IS_TYPED, _IS_UNTYPED = Sql(f"flags < {UNTYPED}"), Sql(f"flags >= {UNTYPED}")
@@ -83,12 +83,10 @@ class _Group:
 
 
 class Selection:
-    """What is wanted of these streams. ``node``: the query, None for every line."""
+    """What is wanted of these streams."""
 
-    def __init__(
-        self, wanted: Wanted, node: Node | None, streams: Iterable[StreamState], identities: Mapping[str, Identity]
-    ) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Wanted, streams: Iterable[StreamState], identities: Mapping[str, Identity]) -> None:
+        self._wanted, node = wanted, wanted.node
         besides = [] if wanted.grep is None else [pattern(wanted.grep)]
         besides += [] if wanted.exclude is None else [pattern(wanted.exclude).negated()]
         groups: dict[tuple[Truth, Truth, bool], dict[str, int]] = {}
@@ -130,6 +128,20 @@ class Selection:
             either(hidden) if hiding else FALSE,
             either(every([among, group.untyped.may]) for group, among in parts),
         )
+
+    def only(self, stream: StreamState) -> Selection:
+        """The same of one of the streams."""
+        found = copy(self)
+        found._groups = [
+            replace(group, streams={stream.path: stream.created_lsn})
+            for group in self._groups
+            if stream.path in group.streams
+        ]
+        return found
+
+    def streams_in(self, file: File) -> list[str]:
+        """The streams of the file that are wanted."""
+        return sorted(path for group in self._groups for path in group.streams if path in file.streams)
 
     def spans(self, file: File) -> Iterator[int]:
         """How many bytes of each stream that is wanted are in the file, with the holes between them."""

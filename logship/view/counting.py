@@ -95,7 +95,8 @@ class Counting:
         self._bottom = self._floor = 0
         self._given = (-1, -1)  # LSN and offset of the line of a stream that was looked at last
         self._asking = self._older.asking() if self._older.paths() else None
-        self._lake = self._sealed(Selection(wanted, node, streams, picture.identities), picture.identities)
+        self._selection = Selection(wanted, streams, picture.identities)
+        self._lake = self._sealed(self._selection, picture.identities)
 
     def stop(self) -> None:
         """End it soon, from any thread: what DuckDB is about is interrupted. Its steps end as if all was read."""
@@ -208,7 +209,7 @@ class Counting:
     def _rest(self, stream: StreamState, start: int, end: int) -> Iterator[None]:
         """What retention takes of a block while it is read, out of the lake; without what was given of it."""
         given = self._given
-        for file, rows in self._older.lines([stream], self._wanted, start, end):
+        for file, rows in self._older.lines(self._selection.only(stream), start, end):
             if isinstance(file, Mark):
                 self.progress.damaged += 1
                 self.progress.damaged_bytes += file.bytes or 0

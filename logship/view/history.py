@@ -15,6 +15,7 @@ from functools import partial
 
 from logship.collect.stream import StreamState
 from logship.lake.reader import Reader, Unreadable
+from logship.lake.selection import Selection
 from logship.view.blocks import Block
 from logship.view.certain import certain
 from logship.view.items import DAMAGE, Batch, Item, Mark, Skipped, TimedLine, loss_mark
@@ -85,7 +86,7 @@ class History:
                 break
             yield None
         too_old = partial(_too_old_for, wanted, newest)
-        for found in self.older.newest_first(sought, wanted, floor.lsn, too_old) if count > 0 else ():
+        for found in self.older.newest_first(sought, wanted, floor.lsn, count, too_old) if count > 0 else ():
             newest.add(found)
             yield None
         yield newest.result(others)
@@ -96,16 +97,22 @@ class History:
         """All wanted lines and marks below LSN ``end``, merged by time; one window a stream is held."""
         sought, others = self._sought(picture, wanted, 0, end)
         bounds = Bounds(0, end, with_open and end == picture.end)
+        kept = min(end, self.journal.segments()[0])
+        few = yield from self.older.few(sought, wanted, kept)
         sources: list[Iterable[Item]] = [
-            self._stream(sought, stream, wanted, bounds)
+            self._stream(sought, stream, wanted, bounds, (few or {}).get(stream.path, ()), 0 if few is None else kept)
             for stream in sorted(sought.streams, key=lambda stream: stream.path)
         ]
-        gone = self.older.marks(wanted, min(end, self.journal.segments()[0]))
+        gone = self.older.marks(wanted, kept)
         yield from from_first_line(merged([*sources, others, gone]))
 
-    def _stream(self, sought: Sought, stream: StreamState, wanted: Wanted, bounds: Bounds) -> Iterator[Item]:
+    def _stream(
+        self, sought: Sought, stream: StreamState, wanted: Wanted, bounds: Bounds, found: Iterable[Item], start: int
+    ) -> Iterator[Item]:
+        """All of a stream; what was ``found`` of it is all below LSN ``start``."""
+        yield from found
         segments = self.journal.segments()
-        yield from self.older.of_stream(sought, stream, wanted, 0, min(bounds.end, segments[0]))
+        yield from self.older.of_stream(sought, stream, wanted, start, min(bounds.end, segments[0]))
         for number, segment_lsn in enumerate(segments if not stream.retired else ()):
             following = segments[number + 1] if number + 1 < len(segments) else None
             if following is not None and following <= stream.created_lsn:
@@ -195,7 +202,9 @@ class History:
 
         placed, others = apart(marks, place)
         in_range: list[Item] = [mark for mark in others if wanted.time(mark.time_ms)]
-        return Sought(streams, keeper(wanted, streams, picture.identities), placed, wanted.events), in_range
+        selection = Selection(wanted, streams, picture.identities) if start == 0 else None
+        keep = keeper(wanted, streams, picture.identities)
+        return Sought(streams, keep, placed, wanted.events, selection), in_range
 
     def _last_frame(self, stream: StreamState, end: int) -> tuple[int, int] | None:
         """LSN and last offset of the stream's last frame with bytes below LSN ``end``; None: there is none, or gone."""

@@ -6,15 +6,17 @@ fewer: starts of programs are not kept there. Left to others: files and rows (``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 
 from logship.collect.stream import StreamState
 from logship.lake.engine import Asking, Engine
 from logship.lake.exact import Exact
 from logship.lake.manifest import File
 from logship.lake.reader import Reader, Unreadable
+from logship.lake.selection import Condition, Selection
 from logship.view.items import DAMAGE, Hidden, Item, Mark
-from logship.view.lines import Line
+from logship.view.seeking import ROWS_MAX, Row, Seeking
 from logship.view.select import Wanted
 from logship.view.sought import Fate, Sought
 from logship.view.timed import timed
@@ -68,49 +70,85 @@ class Older:
         return files[0].oldest_received if files[0].first_lsn else 0
 
     def newest_first(
-        self, sought: Sought, wanted: Wanted, end: int, is_too_old: Callable[[int], bool]
+        self, sought: Sought, wanted: Wanted, end: int, count: int, is_too_old: Callable[[int], bool]
     ) -> Iterator[dict[str, list[Item]]]:
-        """What completes below LSN ``end``, by stream, a file at a time.
+        """What completes below LSN ``end``, by stream, some files at a time; of each the last ``count`` are enough.
 
         ``is_too_old`` says of a time of receipt whether what came up to then is of no use.
         """
-        for file in self.listed(0, end):
-            if isinstance(file, Mark):
-                if file.stream in ("", *sought.paths) and wanted.time(file.time_ms):
-                    yield {file.stream: [file]}
-                continue
-            if is_too_old(file.newest_received):
-                return
-            found: dict[str, list[Item]] = {}
-            for item in self._of(file, sought, sought.streams, wanted, 0, end):
-                found.setdefault(item.stream, []).append(item)
-            yield found
+        asking = self.asking()
+        seeking = self._seeking(asking, sought, end, count)
+        try:
+            for found in seeking.through(self.listed(0, end), lambda file: is_too_old(file.newest_received)):
+                if isinstance(found, Mark):
+                    if found.stream in ("", *sought.paths) and wanted.time(found.time_ms):
+                        yield {found.stream: [found]}
+                elif found.rows is None:
+                    (file,) = found.files
+                    path = sought.paths[0] if len(sought.streams) == 1 else ""
+                    yield _by_stream(self._of(file, sought, sought.selection, 0, end, path))
+                else:
+                    yield _by_stream(_kept(found.rows, sought))
+        finally:
+            if asking is not None:
+                asking.close()
+
+    def few(self, sought: Sought, wanted: Wanted, end: int) -> Generator[None, None, dict[str, list[Item]] | None]:
+        """All that completes below LSN ``end``, by stream in order, where that is not much; else None."""
+        asking = self.asking() if self.paths() else None
+        if asking is None or not _is_narrow(wanted):
+            return None
+        pieces: dict[str, list[list[Item]]] = {}
+        count = 0
+        seeking = self._seeking(asking, sought, end, None)
+        try:
+            for found in seeking.through(self.listed(0, end), lambda _: False):
+                if isinstance(found, Mark):
+                    if found.stream in sought.paths and wanted.time(found.time_ms):
+                        pieces.setdefault(found.stream, []).append([found])
+                    continue
+                count += len(found.rows or ())
+                if found.rows is None or count > ROWS_MAX:
+                    return None
+                for path, items in _by_stream(_kept(found.rows, sought)).items():
+                    pieces.setdefault(path, []).append(items)
+                yield None
+        finally:
+            asking.close()
+        return {path: [item for items in reversed(held) for item in items] for path, held in pieces.items()}
+
+    def _seeking(self, asking: Asking | None, sought: Sought, end: int, last: int | None) -> Seeking:
+        condition = partial(self.condition, sought.selection, start=0, end=end)
+        return Seeking(asking, condition, lambda line: sought.keep(line) is Fate.GIVEN, last)
 
     def of_stream(self, sought: Sought, stream: StreamState, wanted: Wanted, start: int, end: int) -> Iterator[Item]:
         """What completes in one stream between two LSNs, in order."""
+        selection = None if sought.selection is None else sought.selection.only(stream)
         for file in reversed(self.listed(start, end)):
             if not isinstance(file, Mark):
-                yield from self._of(file, sought, [stream], wanted, start, end)
+                yield from self._of(file, sought, selection, start, end, stream.path)
             elif file.stream == stream.path and wanted.time(file.time_ms):
                 yield file
+
+    def condition(self, selection: Selection | None, file: File, start: int, end: int) -> Condition | None:
+        """What is asked of the rows of a file; None: nothing of it is wanted."""
+        return None if selection is None else selection.of(file, start, end)
 
     def marks(self, wanted: Wanted, end: int) -> list[Item]:
         """What is missing below LSN ``end`` of no stream in particular, in order."""
         found = [each for each in reversed(self.listed(0, end)) if isinstance(each, Mark) and not each.stream]
         return [mark for mark in found if wanted.time(mark.time_ms)]
 
-    def lines(
-        self, streams: list[StreamState], wanted: Wanted, start: int, end: int
-    ) -> Iterator[tuple[File | Mark, _Rows]]:
-        """Files, newest first, and their lines that complete between two LSNs, each with its time.
+    def lines(self, selection: Selection, start: int, end: int) -> Iterator[tuple[File | Mark, Iterator[Row]]]:
+        """Files, newest first, and their rows that may be wanted and complete between two LSNs.
 
         Reading them may raise Unreadable; what cannot be read at all is a mark.
         """
         for file in self.listed(start, end):
             if isinstance(file, Mark):
                 yield file, iter(())
-            elif _may_hold(file, streams, wanted):
-                yield file, self._rows(file, streams, start, end)
+            elif (condition := self.condition(selection, file, start, end)) is not None:
+                yield file, self.reader.rows(file, selection.streams_in(file), start, end, condition.rows)
 
     def listed(self, start: int, end: int) -> list[File | Mark]:
         """Newest first, with marks of what is missing between them."""
@@ -135,37 +173,36 @@ class Older:
         return [each for _, each in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
     def _of(
-        self, file: File, sought: Sought, streams: list[StreamState], wanted: Wanted, start: int, end: int
+        self, file: File, sought: Sought, selection: Selection | None, start: int, end: int, path: str
     ) -> Iterator[Item]:
-        if not _may_hold(file, streams, wanted):
+        condition = self.condition(selection, file, start, end)
+        if condition is None or selection is None:
             return
         try:
-            for line, time_ms in self._rows(file, streams, start, end):
-                if not wanted.time(time_ms):
-                    continue
-                fate = sought.keep(line)
-                if fate is Fate.GIVEN:
-                    yield timed(line, time_ms)
-                elif fate is Fate.HIDDEN:
-                    yield Hidden(time_ms, line.stream, line.offset)
+            yield from _kept(self.reader.rows(file, selection.streams_in(file), start, end, condition.rows), sought)
         except Unreadable as error:
             if not error.gone:
-                path = streams[0].path if len(streams) == 1 else ""
                 yield Mark(file.newest_ts, path, 0, DAMAGE, f"older lines cannot be read: {error}", file.first_lsn)
 
-    def _rows(self, file: File, streams: list[StreamState], start: int, end: int) -> _Rows:
-        """Of streams that were deleted and made anew, the present life."""
-        created = {str(stream.path): stream.created_lsn for stream in streams if stream.path in file.streams}
-        for line, time_ms in self.reader.rows(file, sorted(created), start, end):
-            if line.lsn >= created[line.stream]:
-                yield line, time_ms
+
+def _kept(rows: Iterable[Row], sought: Sought) -> Iterator[Item]:
+    """What becomes of rows."""
+    for line, time_ms in rows:
+        fate = sought.keep(line)
+        if fate is Fate.GIVEN:
+            yield timed(line, time_ms)
+        elif fate is Fate.HIDDEN:
+            yield Hidden(time_ms, line.stream, line.offset)
 
 
-_Rows = Iterator[tuple[Line, int]]
+def _by_stream(items: Iterable[Item]) -> dict[str, list[Item]]:
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.stream, []).append(item)
+    return found
 
 
-def _may_hold(file: File, streams: list[StreamState], wanted: Wanted) -> bool:
-    """Whether any line of the file may be wanted."""
-    since_ms, until_ms = wanted.since_ms, wanted.until_ms
-    out = (since_ms is not None and file.newest_ts < since_ms) or (until_ms is not None and file.oldest_ts >= until_ms)
-    return not out and any(stream.path in file.streams for stream in streams)
+def _is_narrow(wanted: Wanted) -> bool:
+    """Whether not all lines are wanted."""
+    narrowing = (wanted.where, wanted.grep, wanted.exclude, wanted.since_ms, wanted.until_ms)
+    return any(each is not None for each in narrowing)

@@ -38,6 +38,11 @@ TABLE_PARAMETERS = ("q", "query", "grep", "exclude", "i", "since", "until", "sna
 """Those of ``/api/query``."""
 LOSSES_PARAMETERS = ("q", "since", "until")
 """Those of ``/api/losses``."""
+SQL_PARAMETERS = {
+    "sql": "one SELECT in DuckDB's SQL over the views lines, haproxy, serf, events, losses",
+    "rows": "at most so many rows, 100000 or fewer; 10000 when it is left out",
+}
+"""Those of ``/api/sql``."""
 COUNT_DEFAULT = 200
 LINES_MAX = 10_000
 """The most that can be asked for as the last lines; all of them have no such bound."""

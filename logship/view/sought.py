@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from logship.collect.stream import StreamState
+from logship.lake.selection import Selection
 from logship.view.lines import Line
 from logship.view.losses import Placed
 from logship.view.select import Identity, Wanted, is_snapshot
@@ -22,12 +23,16 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """``streams`` to be read; ``placed`` are the losses that stand in them, by stream; ``events``: lines by events."""
+    """``streams`` to be read; ``placed`` are the losses that stand in them, by stream; ``events``: lines by events.
+
+    ``selection`` says the same of rows of the lake.
+    """
 
     streams: list[StreamState]
     keep: Callable[[Line], Fate]
     placed: dict[str, Placed] = field(default_factory=dict)
     events: bool = False
+    selection: Selection | None = None
 
     @property
     def paths(self) -> list[str]:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,11 +19,13 @@ import regex
 from logship.lake.re2 import Re2, of_glob, of_pattern, of_text, of_word
 from logship.lake.sql import Truth, truth
 from logship.values import Invalid
-from logship.view import query, where
+from logship.view import query, seeking, where
 from logship.view.counting import Counting
 from logship.view.history import History
+from logship.view.items import TimedLine
 from logship.view.journal_reader import Journal
 from logship.view.language import parse
+from logship.view.lines import Line
 from logship.view.pipes_result import making_of
 from logship.view.select import identify
 from supervise.init import events
@@ -266,6 +269,25 @@ class Place:
     shelf: Shelf
     history: History
 
+    def asked(self, text: str, **more: str) -> tuple[Any, Any]:
+        """A reading of lines, and the picture that it is of."""
+        parameters = {name: [value] for name, value in {"query": text, **more}.items() if value}
+        found = query.parse(parameters, self.shelf.now_ms)
+        assert isinstance(found, query.Query), found
+        return found.wanted, self.history.journal.picture()
+
+    def lines(self, text: str, **more: str) -> list[Line]:
+        """All lines that match, in order."""
+        wanted, picture = self.asked(text, **more)
+        items = self.history.everything(picture, wanted, picture.end, with_open=False)
+        return [item.line for item in items if isinstance(item, TimedLine)]
+
+    def last(self, text: str, count: int, **more: str) -> list[Line]:
+        """The last ones."""
+        wanted, picture = self.asked(text, **more)
+        *_, items = self.history.tail(picture, wanted, count, picture.end, with_open=False)
+        return [item.line for item in items or () if isinstance(item, TimedLine)]
+
     def table(self, text: str, **more: str) -> Any:
         """What a pipe makes of them, and how the reading went."""
         parameters = {"query": [text], **{name: [value] for name, value in more.items()}}
@@ -350,3 +372,64 @@ def test_tables_are_the_same_in_the_journal_and_in_the_lake(places: list[Place])
             assert tables == answers[0][0], (place.name, text, more)
             first = answers[0][1]
             assert (progress.matched, progress.hidden) == (first.matched, first.hidden), (place.name, text, more)
+
+
+@pytest.mark.parametrize("rows_max", [seeking.ROWS_MAX, 2])
+def test_lines_are_the_same_in_the_journal_and_in_the_lake_whether_they_are_few_or_many(
+    places: list[Place], monkeypatch: pytest.MonkeyPatch, rows_max: int
+) -> None:
+    monkeypatch.setattr(seeking, "ROWS_MAX", rows_max)
+    monkeypatch.setattr(seeking, "MORE", 1)
+    chance = random.Random(rows_max)
+    for number in range(60):
+        text = made(chance, 3)[0] if number else ""
+        more = {}
+        if chance.random() < 0.3:
+            more["since"] = f"@{BORN_MS / 1000 + chance.randrange(20)}"
+        if chance.random() < 0.2:
+            more["snapshots"] = "1"
+        if chance.random() < 0.2:
+            more["q"] = chance.choice(["ha", "webapp:serf", "ha/1/haproxy/a"])
+        count = chance.choice([1, 3, 10, 100])
+        first, *others = [place.lines(text, **more) for place in places]
+        assert all(sorted(map(at, found)) == sorted(map(at, first)) for found in others), (text, more)
+        for place in places:
+            assert place.last(text, count, **more) == place.lines(text, **more)[-count:], (
+                place.name,
+                text,
+                more,
+                count,
+            )
+
+
+def at(line: Line) -> tuple[Any, ...]:
+    return line.stream, line.offset, line.data, line.received_ms, line.flags
+
+
+def test_of_a_file_with_many_lines_the_last_ones_are_found_without_a_look_at_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(tmp_path / "store")
+    lines = [f"2026-11-23 19:{n // 60:02}:{n % 60:02},000 GET {n} {'x' if n % 7 else 'rare'}\n" for n in range(3000)]
+    for number in range(3):
+        shelf.append(f"web/{number}/app/i", "".join(lines).encode())
+    shelf.rotate()
+    seal(shelf.folder)
+    shelf.drop_oldest(1)
+    place = Place("lake", shelf, History(Journal(shelf.folder)))
+    looked_at = []
+    really = seeking.Seeking._few
+
+    def few(*asked: Any) -> Any:
+        found = really(*asked)
+        looked_at.append(len(found or ()))
+        return found
+
+    monkeypatch.setattr(seeking.Seeking, "_few", staticmethod(few))
+    try:
+        for text in ("", "get", "rare -x", "src:web/1", '"get 29"'):
+            assert place.last(text, 5) == place.lines(text)[-5:], text
+            place.last(text, 5)
+            assert looked_at[-1] <= 3 * (2 * 5 + seeking.MORE), text
+    finally:
+        shelf.close()
