@@ -38,7 +38,7 @@ CORES = {
     ],
     "logship/lake": [
         "batch", "columns", "filters", "grouping", "keep", "manifest", "merging", "plan", "re2", "regular", "selection",
-        "sql", "tokens", "unended",
+        "sql", "tokens", "unended", "views",
     ],
     "logship/ship": [
         "adoption", "backoff", "bounds", "chain", "checkpoint", "dialect", "held", "http1", "identity",

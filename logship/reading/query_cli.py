@@ -12,7 +12,7 @@ from typing import Any
 from logship import config
 from logship.commands import Command
 from logship.errors import USAGE, Fault
-from logship.reading import cli
+from logship.reading import cli, sql
 from logship.reading.client import Client
 from logship.reading.columns import aligned
 from logship.reading.query import Question, printed
@@ -73,6 +73,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--snapshots", action="store_true", help="also count the lines that say by the clock how things are"
     )
+    parser.add_argument(
+        "--sql",
+        action="store_true",
+        help="QUERY is one SELECT over the views lines, haproxy, serf, events, losses of what is sealed: docs/query.md",
+    )
     parser.epilog = (
         "On a terminal with bars, and how far the search is on standard error; Ctrl-C says it, too. Losses in the "
         "range are told with the table. Without a pipe it prints the lines, as `logship logs -q QUERY`. " + cli.STATUS
@@ -81,6 +86,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _query(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     client = client_of(options, environment)
+    if options.sql:
+        return _sql(client, options)
     if options.query.strip() == "@":
         return _names(client, options)
     named(client, options)
@@ -90,6 +97,12 @@ def _query(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if found.pipe is None:
         return _lines(options, environment)
     return ask(options, environment, options.query, found.pipe)
+
+
+def _sql(client: Client, options: argparse.Namespace) -> int:
+    if options.targets or options.since or options.until or options.snapshots:
+        raise Fault("ask", "in SQL", "TARGETs, times and --snapshots are no part of it", "say it in the WHERE", USAGE)
+    return sql.ask(client, options.command, options.query, options.output)
 
 
 def ask(options: argparse.Namespace, environment: Mapping[str, str], query: str, pipe: Pipe) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from logship import __version__
 from logship.metrics import CONTENT_TYPE
 from logship.view.answers import NDJSON
-from logship.view.query import LOSSES_PARAMETERS, PARAMETERS, TABLE_PARAMETERS
+from logship.view.query import LOSSES_PARAMETERS, PARAMETERS, SQL_PARAMETERS, TABLE_PARAMETERS
 
 JSON, EVENTS, TEXT, BYTES = "application/json", "text/event-stream", CONTENT_TYPE, "application/octet-stream"
 LIVE_PARAMETERS = tuple(name for name in PARAMETERS if name not in ("n", "follow", "at"))
@@ -61,6 +61,13 @@ ROUTES: dict[str, tuple[str, dict[str, str], str, str]] = {
         NDJSON,
         "Records of type alert, one a group (`alert`, `state`, `since`, `value`, `condition`, `group`), and one of "
         "type evaluation: whether and how far they are evaluated, what was told and what was given up.",
+    ),
+    "/api/sql": (
+        "Answer one SELECT over the views lines, haproxy, serf, events, losses of what is sealed.",
+        SQL_PARAMETERS,
+        NDJSON,
+        "Records told apart by `type`: begin (`columns` with name and type; `sealed_to`: what was received later is "
+        "not in the views), rows, end (`more`: there are more rows), error.",
     ),
     "/api/losses": (
         "The ledger of losses by time, and what it adds up to.",

@@ -33,6 +33,7 @@ from logship.view.journal_reader import Damage, Journal
 from logship.view.lists import Lists
 from logship.view.page import Page
 from logship.view.segments import NoStore
+from logship.view.sql import Sql
 from logship.view.stored import Stored
 from logship.view.tables import Tables
 
@@ -102,6 +103,7 @@ def application(plan: Plan, api: Api) -> Gate:
         Route("/api/query", tables.query),
         Route("/api/queries", lists.queries),
         Route("/api/alerts", lists.alerts),
+        Route("/api/sql", Sql(api).sql),
         Route("/api/losses", lists.ledger),
         Route("/api/sources", lists.sources),
         Route("/api/digest", stored.digest),

@@ -25,6 +25,7 @@ READING = Path(__file__).resolve().parents[3] / "docs" / "reading.md"
 VALUES = {
     "since": "1h", "until": "now", "n": "1", "cursor": "0", "at": "0", "bytes": "10", "grep": "x", "exclude": "y",
     "q": "web", "stream": "web/1/app/i", "step": "4096",
+    "sql": "SELECT%201",
 }  # fmt: skip
 RANGES, REQUIRED = {"/api/digest", "/api/bytes"}, "stream=web/1/app/i&"
 
@@ -48,6 +49,7 @@ def test_every_parameter_is_described_and_every_described_one_is_taken(shelf: Sh
             if path == "/api/logs/live" or name == "follow":
                 continue  # an answer without an end; its parameters are those of /api/logs
             required = REQUIRED if path in RANGES and name != "stream" else ""
+            required = "sql=SELECT%201&" if path == "/api/sql" and name != "sql" else required
             required = "query=%7C+count&" if path == "/api/query" and name != "query" else required
             said = "%7C+count" if path == "/api/query" and name == "query" else VALUES.get(name, "1")
             status, _, body = viewer.ask(f"{path}?{required}{name}={said}")
