@@ -19,7 +19,7 @@ from logship.view.lines import Line
 
 MEMORY = "600MB"
 THREADS_MAX = 8
-ROWS = "read_parquet(?, hive_partitioning = false)"
+ROWS = "read_parquet(?, hive_partitioning = false, file_row_number = true)"
 
 
 class TooLarge(Exception):

@@ -190,7 +190,8 @@ class Reader:
 
         try:
             # One thread reads a file in its own order: by stream and offset.
-            query = f"SELECT {columns} FROM read_parquet(?, hive_partitioning = false) WHERE {where}"
+            rows = "read_parquet(?, hive_partitioning = false, file_row_number = true)"
+            query = f"SELECT {columns} FROM {rows} WHERE {where}"
             cursor.execute(query, [str(path), *values])
             while found := cursor.fetchmany(ROWS_AT_ONCE):
                 yield found

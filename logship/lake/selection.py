@@ -7,13 +7,14 @@ do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 
 from logship.collect.stream import StreamState
 from logship.lake.columns import UNTYPED
 from logship.lake.manifest import File
+from logship.lake.sidecar import Candidates
 from logship.lake.sql import FALSE, TRUE, Sql, Truth, all_of, either, every, negated, pattern, truth
 from logship.view.select import Identity, Wanted
 
@@ -42,6 +43,11 @@ class Condition:
     counted: Sql
     hidden: Sql
     may_untyped: Sql
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is known without a look that no row matches."""
+        return FALSE in (self.scope, self.may)
 
     @property
     def rows(self) -> Sql:
@@ -83,10 +89,18 @@ class _Group:
 
 
 class Selection:
-    """What is wanted of these streams."""
+    """What is wanted of these streams. ``candidates``: the rows of a file in which that may be; None: in all."""
 
-    def __init__(self, wanted: Wanted, streams: Iterable[StreamState], identities: Mapping[str, Identity]) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        streams: Iterable[StreamState],
+        identities: Mapping[str, Identity],
+        candidates: Callable[[File], Candidates | None] = lambda _: None,
+    ) -> None:
         self._wanted, node = wanted, wanted.node
+        self._candidates = candidates
+        self._rows: dict[str, Sql] = {}
         besides = [] if wanted.grep is None else [pattern(wanted.grep)]
         besides += [] if wanted.exclude is None else [pattern(wanted.exclude).negated()]
         groups: dict[tuple[Truth, Truth, bool], dict[str, int]] = {}
@@ -172,7 +186,16 @@ class Selection:
             if until_ms <= file.oldest_ts:
                 return None
             parts.append(Sql("ts < make_timestamp_ms(?)", (until_ms,)))
-        return every(parts)
+        return every([*parts, self._among_rows(file)])
+
+    def _among_rows(self, file: File) -> Sql:
+        """That a row is one of those in which what is wanted may be, as far as filters know."""
+        if file.name not in self._rows:
+            found = self._candidates(file)
+            ranges = [] if found is None else found.ranges
+            parts = [Sql(f"file_row_number BETWEEN {first:d} AND {end - 1:d}") for first, end in ranges]
+            self._rows[file.name] = TRUE if found is None else either(parts)
+        return self._rows[file.name]
 
 
 def _among(file: File, streams: Mapping[str, int]) -> Sql:

@@ -95,7 +95,7 @@ class Counting:
         self._bottom = self._floor = 0
         self._given = (-1, -1)  # LSN and offset of the line of a stream that was looked at last
         self._asking = self._older.asking() if self._older.paths() else None
-        self._selection = Selection(wanted, streams, picture.identities)
+        self._selection = Selection(wanted, streams, picture.identities, self._older.candidates(wanted))
         self._lake = self._sealed(self._selection, picture.identities)
 
     def stop(self) -> None:

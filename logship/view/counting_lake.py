@@ -117,7 +117,9 @@ class LakeCounting:
         """Counts files. It raises Unreadable and TooLarge only while nothing of them is counted."""
         if self._asking is None:
             raise Unreadable("there is no DuckDB")
-        if self._grouping is None or self._answers is None:
+        if condition.is_nothing:
+            pass  # the filters have looked
+        elif self._grouping is None or self._answers is None:
             yield from self._rows(condition.rows, files)
         else:
             yield from self._grouped(self._grouping, self._answers, files, condition)

@@ -202,7 +202,8 @@ class History:
 
         placed, others = apart(marks, place)
         in_range: list[Item] = [mark for mark in others if wanted.time(mark.time_ms)]
-        selection = Selection(wanted, streams, picture.identities) if start == 0 else None
+        candidates = self.older.candidates(wanted)
+        selection = Selection(wanted, streams, picture.identities, candidates) if start == 0 else None
         keep = keeper(wanted, streams, picture.identities)
         return Sought(streams, keep, placed, wanted.events, selection), in_range
 

@@ -12,9 +12,12 @@ from functools import partial
 from logship.collect.stream import StreamState
 from logship.lake.engine import Asking, Engine
 from logship.lake.exact import Exact
+from logship.lake.folder import LAKE
 from logship.lake.manifest import File
 from logship.lake.reader import Reader, Unreadable
 from logship.lake.selection import Condition, Selection
+from logship.lake.sidecar import Candidates, Sidecars
+from logship.view.certain import certain
 from logship.view.items import DAMAGE, Hidden, Item, Mark
 from logship.view.seeking import ROWS_MAX, Row, Seeking
 from logship.view.select import Wanted
@@ -29,6 +32,15 @@ class Older:
         self.reader = reader
         self.exact = Exact(reader)
         self._engine = Engine(reader.store)
+        self._sidecars = Sidecars(reader.store / LAKE)
+
+    def candidates(self, wanted: Wanted) -> Callable[[File], Candidates | None]:
+        """What filters of tokens say of a file: in which rows of it lines may be wanted; None: in any.
+
+        A line of an event is wanted for the sake of another one, so nothing is said of events.
+        """
+        need = None if wanted.events else certain(wanted.node, wanted.grep)
+        return lambda file: self._sidecars.candidates(file, need)
 
     def asking(self) -> Asking | None:
         """Somebody who asks about many rows at once; None where there is no DuckDB."""

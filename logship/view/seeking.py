@@ -68,7 +68,7 @@ class Seeking:
             if is_enough(first):
                 return
             condition = self._condition(first)
-            if condition is None:
+            if condition is None or condition.is_nothing:
                 at += 1
                 continue
             files = [first, *self._alike(listed[at + 1 : at + at_once], condition)]
