@@ -41,7 +41,7 @@ class Merger:
         parts = [self._folder.path / file.name for file in files]
         fresh = self._folder.fresh(parts[0].parent.name.removeprefix("day="))
         try:
-            self._parquet.copy(query(files, [str(part) for part in parts], without), fresh)
+            self._parquet.copy(query([str(part) for part in parts], without), fresh)
             size, check = sync(fresh)
             filters = Filters(self._parquet.row_groups(fresh))
             rows, raw_bytes, *times = self._compare(parts, fresh, without, filters)

@@ -13,8 +13,6 @@ from logship.lake import plan
 from logship.lake.manifest import File, Manifest
 
 FILES_MIN = 16
-SORTED_BYTES_MAX = 8 << 20
-"""Bytes of lines of several streams that are sorted at once, in memory."""
 
 
 def mergeable(manifest: Manifest, left_out: frozenset[str] = frozenset()) -> tuple[int, int] | None:
@@ -54,41 +52,13 @@ def streams_of(files: Sequence[File]) -> dict[str, tuple[int, int]]:
     return dict(sorted(found.items()))
 
 
-def ranges(
-    files: Sequence[File], without: frozenset[str] = frozenset(), bytes_max: int = SORTED_BYTES_MAX
-) -> list[list[str]]:
-    """All streams but some in order, cut into those that are sorted at once; a large one stands alone."""
-    sizes: dict[str, int] = {}
-    for file in files:
-        for path, (first, end) in file.streams.items():
-            if path in without:
-                continue
-            sizes[path] = sizes.get(path, 0) + max(0, end - first)
-    found: list[list[str]] = []
-    held = 0
-    for path in sorted(sizes):
-        if not found or held + sizes[path] > bytes_max:
-            found.append([])
-            held = 0
-        found[-1].append(path)
-        held += sizes[path]
-    return found
+def query(paths: Sequence[str], without: frozenset[str] = frozenset()) -> str:
+    """The rows of the files at ``paths`` in the order of one: by stream, LSN and offset. ``without``: streams left out.
 
-
-def query(files: Sequence[File], paths: Sequence[str], without: frozenset[str] = frozenset()) -> str:
-    """The rows of the files, which lie at ``paths``, in the order of one: by stream, LSN and offset.
-
-    ``without`` are streams that are left out. A file has its rows in that order: those of one stream need no sorting.
+    Sorted as a whole: DuckDB gives a union of ranges out of order where it writes a file of it. One has its order.
     """
-    found = []
-    for streams in ranges(files, without):
-        held = [path for file, path in zip(files, paths, strict=True) if any(one in file.streams for one in streams)]
-        if len(streams) == 1:
-            found += [f"FROM {_read([path])} WHERE stream = {_text(streams[0])}" for path in held]
-        else:
-            where = f"stream BETWEEN {_text(streams[0])} AND {_text(streams[-1])} AND {but(without)}"
-            found.append(f'(FROM {_read(held)} WHERE {where} ORDER BY stream, lsn, "offset")')
-    return " UNION ALL ".join(found)
+    order = ' ORDER BY stream, lsn, "offset"' if len(paths) > 1 else ""
+    return f"FROM {_read(paths)} WHERE {but(without)}{order}"
 
 
 def but(without: frozenset[str]) -> str:

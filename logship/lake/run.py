@@ -188,7 +188,9 @@ class Sealing:
             return self._merger.merge(files, without)
         except NoRoom:
             return False
-        except (TooMuch, Fault) as error:
+        except (TooMuch, Fault, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise
             self._unmerged |= {file.name for file in files}
             self._log.say("WARNING" if isinstance(error, TooMuch) else "ERROR", "not_merged", cause=str(error))
             return True
