@@ -104,6 +104,7 @@ class Lake:
         finally:
             os.close(descriptor)
         sync_folder(self._folder)
+        sync_folder(self._store)  # the lake's own name: a crash that took it would take all of the lake
 
     def _size(self, name: str) -> int | None:
         try:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import logship.collect
+import logship.lake
 import logship.ship
 import logship.spool
 from logship.ship import birth, courier, watch
@@ -44,6 +45,7 @@ from tests.sim.threads import (
     Queues,
     Select,
     Signals,
+    SimEvent,
     SimLock,
     SimQueue,
     SimThread,
@@ -54,15 +56,18 @@ from tests.sim.threads import (
 LEFT_OUT = {"cli", "fsck", "reserve"}
 """Modules that no world runs; ``reserve`` is replaced where it is used."""
 
+VIEWED = ("logship.view.bodies", "logship.view.journal_reader", "logship.view.segments")
+"""Those modules of view through which seal reads the journal that touch anything."""
+
 
 def _modules() -> list[str]:
     """Every module of spool, ship and collect: one that is new is bound, too."""
-    packages = (logship.spool, logship.ship, logship.collect)
+    packages = (logship.spool, logship.ship, logship.collect, logship.lake)
     names = [
         f"{package.__name__}.{each.name}" for package in packages for each in pkgutil.iter_modules(package.__path__)
     ]
     kept = [name for name in names if name.rpartition(".")[2] not in LEFT_OUT]
-    return ["logship.files", *kept, "supervise.init.folders"]
+    return ["logship.files", *kept, *VIEWED, "supervise.init.folders"]
 
 
 _ABSENT = object()
@@ -81,7 +86,7 @@ class World:
         self.signals = Signals(os)
         self.sockets = Sockets(os)
         SimPath.os = SimThread.os = Pool.os = Epoll.os = os
-        SimQueue.engine = SimLock.engine = os.engine
+        SimQueue.engine = SimLock.engine = SimEvent.engine = os.engine
         SimSocket.network = network
 
 

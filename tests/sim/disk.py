@@ -78,6 +78,7 @@ class FileSystem:
         self.torn = True  # whether a crash keeps any pages; else files keep a beginning (of what was not synced)
         self.clock = clock
         self.written: Callable[[Inode, int, bytes], None] = lambda _inode, _offset, _data: None
+        self.removed: Callable[[Inode, str, Inode], None] = lambda _folder, _name, _inode: None
         self.met: Counter[str] = Counter()  # what went wrong, how often
         self.known: dict[str, Inode] = {}  # folders by path as they were found, until one loses its name
         self._free: list[int] = []
@@ -109,6 +110,7 @@ class FileSystem:
             self.known.clear()
         folder.ops.append((name, "", inode))
         folder.mtime = self.clock()
+        self.removed(folder, name, inode)
         self._let_go(inode)
 
     def rename(self, folder: Inode, name: str, target: Inode, new: str) -> None:

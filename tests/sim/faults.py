@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.sim import judge_lake
 from tests.sim.disk import FileSystem, make_folder
 from tests.sim.plan import Fault
 from tests.sim.process import Process
@@ -25,13 +26,15 @@ class Faults:
         kind = fault.kind
         if kind in ("kill spool", "kill ship", "kill container", "remove container", "stop container"):
             self._strike_container(fault)
-        elif kind in ("kill collect", "kill janitor", "kill follower"):
+        elif kind in ("kill collect", "kill janitor", "kill follower", "kill seal"):
             self._fuse(getattr(self._world, kind.removeprefix("kill ")), fault, None)
         elif kind == "crash machine":
             victims = [each.process_to_hit(number) for each in self._world.containers.values()]
             self._fuse(victims[number % len(victims)], fault, self._crash_apps)
         elif kind == "crash collector":
             self._fuse(self._world.collect, fault, self._crash_lab)
+        elif kind == "crash sealer":
+            self._fuse(self._world.seal, fault, self._crash_lab)
         elif kind == "stop collect":
             if self._world.collect is not None:
                 self._world.collect.signal(15)
@@ -120,14 +123,18 @@ class Faults:
             return
         self._world.lab_down = True
         self._world.collect.kill()
+        if self._world.seal is not None:
+            self._world.seal.kill()
         self._world.network.dark.add("collector")
         shown = self._world.oracle.shown()
         self._world.lab.crash()
         self._world.tell("the machine of the collector is off")
         self._world.oracle.still_there(shown)
+        judge_lake.after_crash(self._world.oracle)
         self._world.engine.after(1.0, self._boot_lab)
 
     def _boot_lab(self) -> None:
         self._world.lab_down = False
         self._world.network.dark.discard("collector")
         self._world.start_collect()
+        self._world.start_seal()

@@ -11,7 +11,7 @@ from logship.collect.journal import CLOSES, ZSTD, Frame, Kind, frame_at
 from logship.collect.ledger import unpack_losses
 from logship.spool.ranges import Span, merged, without
 from logship.values import Invalid, Loss, Source
-from tests.sim import judge_files
+from tests.sim import judge_files, judge_lake
 from tests.sim.violation import Violation
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ class Stored:
     data: bytearray = field(default_factory=bytearray)
     closed: bool = False
     producer: tuple[int, int] = (-1, -1)
+    frames: list[tuple[int, int]] = field(default_factory=list)
+    """Where each frame with bytes begins in the journal, and where the stream ended with it."""
+    closed_lsn: int = 1 << 62
 
     @property
     def key(self) -> Key:
@@ -77,6 +80,8 @@ def _take(streams: dict[str, Stored], frame: Frame, body: bytes) -> None:
         streams[entry.stream] = Stored(entry.stream, Source(entry.source or "{}").fields())
         return
     stored = streams[entry.stream]
+    if frame.kind is Kind.RETIRE:
+        return
     if stored.closed:
         raise Violation("a closed stream stays closed", f"{stored.path} took a frame at {frame.lsn}")
     if entry.producer is not None:
@@ -92,7 +97,11 @@ def _take(streams: dict[str, Stored], frame: Frame, body: bytes) -> None:
                 "order kept", f"{stored.path}: a frame for {entry.offset}, and it ends at {len(stored.data)}"
             )
         stored.data += data
+        if data:
+            stored.frames.append((frame.lsn, len(stored.data)))
     stored.closed = bool(frame.flags & CLOSES)
+    if stored.closed:
+        stored.closed_lsn = frame.lsn
 
 
 def judge(oracle: Oracle) -> None:
@@ -109,6 +118,7 @@ def judge(oracle: Oracle) -> None:
                 f"{claim.path}: gone on with at {claim.offset} by a source that ends otherwise",
             )
     oracle.world.met["bytes stored"] += sum(len(stored.data) for stored in streams.values())
+    judge_lake.judge(oracle, streams)
     judge_files.judge(oracle.world, _files(streams), losses)
     chains: dict[Key, list[Stored]] = {}
     for stored in streams.values():
@@ -195,10 +205,16 @@ def _judge_end(oracle: Oracle, key: Key, chain: list[Stored]) -> None:
         raise Violation("closed at the end", f"{[each.path for each in lasts if not each.closed]}")
 
 
+def _is_deleted(oracle: Oracle, stored: Stored) -> bool:
+    """Whether nothing of a stream is kept beside the lake: then nothing proves who goes on with it."""
+    first = min((int(name) for name, _, _ in oracle.journal_state()), default=0)
+    return bool(oracle.archive) and all(lsn < first for lsn, _ in stored.frames)
+
+
 def _goes_on(oracle: Oracle, key: Key, last: Stored) -> bool:
     """Whether a closed stream could have gone on: nothing is missing behind it, and the source could prove to be it."""
     source, end = oracle.source(key), last.base + len(last.data)
-    if source.end > end or source.crashed:
+    if source.end > end or source.crashed or _is_deleted(oracle, last):
         return False
     size = min(len(last.data), oracle.world.plan.knobs.tail_bytes)
     return without([Span(end - size, size)], [Span(*segment) for segment, _ in oracle.held(key) or []]) == []

@@ -68,6 +68,7 @@ class Os:
     O_RDONLY, O_WRONLY, O_RDWR = real.O_RDONLY, real.O_WRONLY, real.O_RDWR
     O_CREAT, O_TRUNC, O_EXCL, O_APPEND = real.O_CREAT, real.O_TRUNC, real.O_EXCL, real.O_APPEND
     O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, O_NOCTTY = real.O_CLOEXEC, real.O_DIRECTORY, real.O_NONBLOCK, real.O_NOCTTY
+    SCHED_IDLE, sched_param = real.SCHED_IDLE, real.sched_param
     SPLICE_F_NONBLOCK, MFD_CLOEXEC = real.SPLICE_F_NONBLOCK, real.MFD_CLOEXEC
 
     def __init__(self, engine: Engine, epoch: float = 1_795_464_901.0) -> None:
@@ -239,6 +240,15 @@ class Os:
         if file.inode.kind == stat.S_IFCHR or not data:
             return len(data)
         return file.inode.fs.write(file.inode, offset, data)
+
+    def fchmod(self, descriptor: int, _mode: int) -> None:
+        self._file(self.enter(), descriptor)
+
+    def nice(self, _by: int) -> None:
+        """All are equal here."""
+
+    def sched_setscheduler(self, *_: object) -> None:
+        """All are equal here."""
 
     def ftruncate(self, descriptor: int, size: int) -> None:
         process = self.enter()

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from logship import files
-from logship.collect import admission, disk, folder, payload, store
+from logship.collect import admission, disk, folder, lake, payload, store
+from logship.lake import seal
 from logship.ship import discover
+from tests.sim import sealing
 
 
 def _sync(self: disk.Disk) -> None:
@@ -81,5 +83,16 @@ MUTATIONS = (
         {(discover.SpoolSource, "has_digest"): lambda _self, _span, _digest: True},
         frozenset({"resumed with proof alone"}),
         near=60,
+    ),
+    Mutation(
+        "publish before verify",
+        {(seal.Sealer, "_file"): sealing.unverified, (seal.Sealer, "_publish"): sealing.published_first},
+        frozenset({"published is whole"}),
+        near=40,
+    ),
+    Mutation(
+        "delete before the manifest is loaded",
+        {(lake.Lake, "look"): sealing.no_look},
+        frozenset({"deleted is sealed"}),
     ),
 )

@@ -16,7 +16,7 @@ from logship.collect.disk import watermark
 from logship.errors import Fault
 from logship.spool.ranges import Segment, segments
 from logship.values import Loss
-from tests.sim import judge_files, judgement
+from tests.sim import judge_files, judge_lake, judgement
 from tests.sim.disk import Inode
 from tests.sim.violation import Violation
 from tests.sim.wiretap import Wiretap
@@ -76,6 +76,7 @@ class Oracle:
         self.living: dict[str, str] = {}  # incarnation -> container
         self.read: tuple[object, tuple[dict[str, judgement.Stored], list[Loss]]] | None = None  # what was, and of what
         self.wiretap = Wiretap(self)
+        self.archive: dict[int, bytes] = {}  # segments of the journal that were deleted, by LSN
         world.network.tap = self.wiretap
 
     def fail(self, invariant: str, text: str) -> None:
@@ -164,6 +165,18 @@ class Oracle:
             elif inode.data[: len(content)] != content:
                 self.fail("shown is durable", f"a crash changed bytes of the segment at {lsn} that had been shown")
 
+    def removed(self, folder: Inode, name: str, inode: Inode) -> None:
+        """A name was removed on the collector's machine; segments of the journal are of interest."""
+        if folder.name == "journal" and _SEGMENT.fullmatch(name):
+            self.world.tell(f"segment {name} is deleted")
+            judge_lake.deleted(self, int(name), bytes(inode.data))
+
+    def seal_faulted(self, fault: Fault) -> None:
+        """seal ended with a fault: of a broken disk it may, and where collect has not said how far the journal goes."""
+        self.world.tell(f"seal ends: {fault}")
+        if "[Errno" not in str(fault) and fault.hint != "start again":
+            self.fail("no surprise", f"seal: {fault}")
+
     def faulted(self, fault: Fault) -> None:
         """collect ended with a fault; a broken disk may be one, damage never is."""
         self.world.tell(f"collect ends: {fault}")
@@ -207,7 +220,7 @@ class Oracle:
             for program, stream in each.names.items():
                 if stream.is_folder and not self._is_shipped(stream):
                     found.append(f"{name}/{program}")
-        return found or judgement.files_left(self)
+        return found or judgement.files_left(self) or judge_lake.left(self)
 
     def _is_shipped(self, stream: Inode) -> bool:
         held = [
@@ -236,18 +249,21 @@ class Oracle:
         ]
 
     def journal_state(self) -> list[tuple[str, int, float]]:
-        """What is other when the journal is."""
-        journal = self._folder(self.world.lab.root, "lib", "store", "journal")
-        assert journal is not None
-        return [(name, len(inode.data), inode.mtime) for name, inode in journal.names.items()]
+        """What is other when the journal is: its segments."""
+        journal = self.folder("lib", "store", "journal")
+        names = {} if journal is None else journal.names
+        return [(name, len(inode.data), inode.mtime) for name, inode in names.items() if _SEGMENT.fullmatch(name)]
 
     def journal(self) -> Iterator[tuple[int, bytes]]:
-        """The collector's segments, in order."""
-        journal = self._folder(self.world.lab.root, "lib", "store", "journal")
+        """The collector's segments, in order, with those that were deleted."""
+        journal = self.folder("lib", "store", "journal")
         assert journal is not None
-        for name in sorted(journal.names):
-            if _SEGMENT.fullmatch(name):
-                yield int(name), bytes(journal.names[name].data)
+        found = {int(name): bytes(inode.data) for name, inode in journal.names.items() if _SEGMENT.fullmatch(name)}
+        yield from sorted({**self.archive, **found}.items())
+
+    def folder(self, *names: str) -> Inode | None:
+        """A folder of the collector's machine."""
+        return self._folder(self.world.lab.root, *names)
 
     def _folder(self, root: Inode, *names: str) -> Inode | None:
         found: Any = root

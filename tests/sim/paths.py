@@ -61,6 +61,10 @@ class SimPath(Named):
         return self.text.rpartition("/")[2]
 
     @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix
+
+    @property
     def parent(self) -> SimPath:
         return SimPath(self.text.rpartition("/")[0] or "/")
 

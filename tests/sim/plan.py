@@ -26,6 +26,8 @@ CALLS = {
     "kill collect": ("", "", "fsync", "pwrite", "pwrite", "rename", "open"),
     "crash collector": ("", "fsync", "fsync", "pwrite", "rename", "open"),
     "crash machine": ("", "", "", "splice", "rename"),
+    "kill seal": ("", "", "fsync", "write", "rename", "fchmod", "read"),
+    "crash sealer": ("", "fsync", "fsync", "fsync", "rename", "fchmod", "open"),
     "kill spool": ("", "", "splice", "write", "rename", "unlink", "symlink_to", "open"),
     "kill ship": ("", "", "sendall", "recv", "pread", "connect", "rename"),
 }
@@ -112,6 +114,8 @@ class Plan:
     fates: tuple[tuple[int, Fate], ...] = field(default=())
     files: tuple[Change, ...] = ()
     """What happens to a file that is followed; none: nobody follows any."""
+    seals: int = 0
+    """The journal is sealed, and so many bytes of it are kept beside the lake; 0: nobody seals."""
 
     @property
     def size(self) -> int:
@@ -126,7 +130,7 @@ class Plan:
 
     def lines(self) -> list[str]:
         """It, for people."""
-        said = [f"containers {', '.join(self.containers)}; {self.knobs}"]
+        said = [f"containers {', '.join(self.containers)}; {self.knobs}; seals={self.seals}"]
         told = [(each.at, str(each)) for each in self.writes]
         told += [(each.at, str(each)) for each in self.faults] + [(each.at, str(each)) for each in self.files]
         said += [text for _, text in sorted(told)]
@@ -151,7 +155,12 @@ def make(seed: int) -> Plan:
     if chance.random() < 0.15:
         files, more = _files(chance, seconds)
         faults += more
-    return Plan(seed, seconds, knobs, containers, writes, faults, fates, files)
+    chance = Random(f"seal {seed}")
+    seals = 0
+    if chance.random() < 0.18 and not files:  # of a followed file beside a lake more is to be said: docs/torture.md
+        seals, knobs = chance.choice((1, 1, 4000)), replace(knobs, store_segment_bytes=chance.choice((1200, 2500)))
+        faults += _seal_faults(chance, seconds)
+    return Plan(seed, seconds, knobs, containers, writes, faults, fates, files, seals)
 
 
 def _knobs(chance: Random) -> Knobs:
@@ -219,6 +228,17 @@ def _files(chance: Random, seconds: float) -> tuple[tuple[Change, ...], tuple[Fa
         for _ in range(chance.choice((0, 0, 1, 3)))
     ]
     return tuple(sorted(found, key=lambda each: each.at)), tuple(faults)
+
+
+def _seal_faults(chance: Random, seconds: float) -> tuple[Fault, ...]:
+    """The ends of who seals, and of its machine meanwhile."""
+    found = []
+    for _ in range(chance.choice((0, 1, 2, 4))):
+        kind = chance.choice(("kill seal", "crash sealer", "crash sealer"))
+        call = chance.choice(CALLS[kind])
+        steps = chance.randint(1, 8 if call else 120)
+        found.append(Fault(round(chance.random() * seconds, 3), kind, steps=steps, call=call))
+    return tuple(found)
 
 
 def _fates(chance: Random) -> tuple[tuple[int, Fate], ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from logship.errors import Fault
+from tests.sim.engine import Killed
 
 
 class Quiet:
@@ -23,7 +24,7 @@ class Quiet:
 
     def mishap(self, what: str, error: BaseException | None) -> None:
         """collect met what it did not foresee."""
-        if not isinstance(error, Fault):  # that is a broken disk, and the end of the process
+        if not isinstance(error, (Fault, Killed)):  # that is a broken disk, and the end of the process
             self.fail("no surprise", f"collect: {what}: {error!r}")
 
     def failed(self, cause: str, now: float) -> None:

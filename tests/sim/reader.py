@@ -50,6 +50,10 @@ class Reader:
             reply = self._sink.exchange("GET", f"/v1/stream/{path}?offset={at:020}", (), None, 5.0, 1 << 20)
         except Unanswered:
             return 0
+        if reply.status == 410:  # deleted, since it is in the lake: that is judged at the end
+            first = reply.headers.get("logship-first-offset")
+            self._at[path] = int(first) if first else self._world.oracle.wiretap.ends[path]
+            return 1
         if reply.status != 200:
             if reply.status not in (404, 503):
                 self._world.oracle.fail(

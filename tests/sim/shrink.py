@@ -41,6 +41,9 @@ def shrunk(plan: Plan, fails: Callable[[Plan], bool], plays_max: int = 400) -> P
             hit = any(fault.victim.startswith(name) for fault in plan.faults)
             if rest and not writes and not hit and still(replace(plan, containers=rest)):
                 plan = replace(plan, containers=rest)
+        unsealed = replace(plan, seals=0)
+        if unsealed != plan and still(unsealed):
+            plan = unsealed
         plain = replace(plan, knobs=replace(plan.knobs, linger=0.0, latency=0.002, pipe_bytes=65536))
         if plain != plan and still(plain):
             plan = plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.plan import Change, Fault, Knobs, Plan
+from tests.sim.plan import Change, Fault, Knobs, Plan, Write
 from tests.sim.play import play
 
 KNOBS = Knobs(chunk_bytes=400, look_seconds=0.25, linger=0.01, latency=0.2)
@@ -46,3 +46,13 @@ def test_a_mistake_that_was_found_once_is_not_made_again(mistake: str) -> None:
     outcome = play(FOUND[mistake])
     assert outcome.text == ""
     assert outcome.met["file: write"] > 0
+
+
+def test_a_lakes_own_name_is_durable_before_anything_is_deleted_that_it_holds() -> None:
+    """collect synced the manifest and the folder it is in, and not the folder that one is in."""
+    writes = tuple(Write(0.5 * number, "web1", "app", 900) for number in range(1, 8))
+    knobs = Knobs(store_segment_bytes=1200, linger=0.0)
+    outcome = play(Plan(1, 5.0, knobs, ("web1",), writes, (), seals=1))
+    assert outcome.text == ""
+    assert outcome.met["said: deleted"] > 0
+    assert outcome.met["lines sealed"] > 0

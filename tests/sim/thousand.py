@@ -20,6 +20,9 @@ HAPPENED = {
     # of followed files and their shipper
     "kill follower": 20, "file: write": 500, "file: rename": 15, "file: empty": 20, "file: delete": 10,
     "said: file replaced": 10,
+    # of who seals, and of what that allows to be deleted
+    "kill seal": 5, "crash sealer": 20, "seal hit at fsync": 10, "said: sealed": 400, "said: deleted": 150,
+    "lines sealed": 1500,
     # of disks
     "crash: pages lost": 100, "crash: pages torn": 10, "crash: names lost": 100, "sync failed": 50,
     "full disk: no write": 50, "full disk: no name": 50, "full disk: a write cut short": 5, "inode used again": 1000,

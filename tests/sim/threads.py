@@ -155,6 +155,36 @@ class SimLock:
             self.engine.wake(self._waiting.popleft())
 
 
+class SimEvent:
+    """``threading.Event``."""
+
+    engine: Engine
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waiting: list[Task] = []
+
+    def set(self) -> None:
+        """From now on nobody waits."""
+        self._set = True
+        for task in self._waiting:
+            self.engine.wake(task)
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+        return self._set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it is set, at most so long; whether it is."""
+        task = self.engine.current
+        assert task is not None
+        if not self._set:
+            self._waiting.append(task)
+            self.engine.block(timeout)
+            self._waiting.remove(task)
+        return self._set
+
+
 class Pool:
     """``ThreadPoolExecutor``; what is handed in goes through ``SimLoop.run_in_executor``."""
 
@@ -263,6 +293,7 @@ class Threading:
 
     Thread = SimThread
     Lock = SimLock
+    Event = SimEvent
 
 
 class Queues:

@@ -14,15 +14,17 @@ from random import Random
 from typing import Any
 
 from logship import zstd
-from logship.collect import commit, gate, reader, server, store, waiting
+from logship.collect import commit, gate, reader, retention, server, store, waiting
 from logship.collect import run as collect_run
 from logship.collect.gate import Bounds as GateBounds
 from logship.config import Settings
 from logship.errors import Fault as LogshipFault
+from logship.lake import run as lake_run
 from logship.ship import adoption, sources
 from logship.ship import run as ship_run
 from logship.ship.http_sink import Place
 from logship.spool import acked
+from tests.sim import sealing
 from tests.sim.bind import World as Bound
 from tests.sim.container import Container
 from tests.sim.disk import FileSystem, make_folder
@@ -78,6 +80,7 @@ class World:
         self.collect: Process | None = None
         self.janitor: Process | None = None
         self.follower: Process | None = None
+        self.seal: Process | None = None
         self.logfile: LogFile | None = None
         self.apps_down = self.lab_down = False
         self.over = False  # no more faults
@@ -85,6 +88,7 @@ class World:
             for path in paths:
                 make_folder(fs, path)
             fs.written = self.oracle.written if fs is self.apps else fs.written
+        self.lab.removed = self.oracle.removed
 
         if plan.files:
             folder = make_folder(self.apps, FILES)
@@ -102,7 +106,9 @@ class World:
     def patches(self) -> dict[tuple[Any, str], Any]:
         """Settings that production code has as constants."""
         knobs = self.plan.knobs
+        lake = sealing.patches(self.quiet) if self.plan.seals else {}
         return {
+            **lake,
             (zstd, "decode"): _decode,
             (reader, "TAIL_BYTES"): knobs.tail_bytes,
             (acked, "KEEP_BYTES"): max(knobs.keep_bytes, knobs.tail_bytes),
@@ -112,7 +118,7 @@ class World:
             (sources, "container_id"): lambda host: host,
             (adoption, "SIBLING_SECONDS"): knobs.orphans_wait,
             (adoption, "OTHER_SECONDS"): 4 * knobs.orphans_wait,
-            (collect_run, "CHORE_SECONDS"): 20.0,
+            (collect_run, "CHORE_SECONDS"): sealing.CHORE_SECONDS if lake else 20.0,
             (collect_run, "print"): lambda *_, **__: None,
             (server, "ServerState"): OrderedState,
             (gate, "set"): Ordered,
@@ -125,6 +131,7 @@ class World:
         """All of it, then rest, then judgement. Raises Violation."""
         plan, engine = self.plan, self.engine
         self.start_collect()
+        self.start_seal()
         self.start_janitor()
         self.start_follower()
         self.process("reader", "reader", self.lab).start(Reader(self, Place(*COLLECTOR)).run, lambda: None)
@@ -177,7 +184,8 @@ class World:
             return
         knobs = self.plan.knobs
         bounds = commit.Bounds(disk_free_min=0, segment_bytes_max=knobs.store_segment_bytes)
-        settings = store.Settings(bounds=bounds, cache_bytes_max=4096)
+        kept = retention.Policy(sealed_bytes=self.plan.seals or None)
+        settings = store.Settings(bounds=bounds, policy=kept, cache_bytes_max=4096)
         plan = collect_run.Plan(sim_path(STORE), "collector:4437", settings, GateBounds())
         process = self.collect = self.process("collect", "collector", self.lab)
 
@@ -191,6 +199,21 @@ class World:
 
         self.tell("collect starts")
         process.start(work, lambda: self.engine.after(RESTART_SECONDS, self.start_collect))
+
+    def start_seal(self) -> None:
+        """Start the sealer of the collector's machine, where the plan has one and it does not run."""
+        if not self.plan.seals or self.lab_down or (self.seal is not None and not self.seal.dead):
+            return
+        process = self.seal = self.process("seal", "collector", self.lab)
+
+        def work() -> int:
+            try:
+                return lake_run.run(lake_run.Plan(sim_path(STORE)))
+            except LogshipFault as fault:
+                self.oracle.seal_faulted(fault)
+                return 1
+
+        process.start(work, lambda: self.engine.after(RESTART_SECONDS, self.start_seal))
 
     def start_janitor(self) -> None:
         """Start the shipper that has no folder of its own, as the collector's container has one."""
@@ -230,6 +253,7 @@ class World:
         for process in self.os.processes.values():
             process.fuse, process.linger = 0, 0.0
         self.start_collect()
+        self.start_seal()
 
     def _fated(self, number: int, fate: Fate, data: bytes) -> None:
         self.tell(f"FATE of request {number} ({data[:70].split(bytes([13]))[0].decode('latin-1')}): {fate}")
