@@ -88,6 +88,7 @@ def test_a_journal_that_ends_before_what_was_read_is_waited_for_before_it_is_tak
         later.turn()
     monkeypatch.setattr(run, "BEYOND_SECONDS", 0.0)
     later.turn()
+    later.stop()
     assert whole(later)["cursor"] == str(shelf.end)
     assert "there is another store" in kept(shelf)["outbox"]["lines"][0][1]
 
