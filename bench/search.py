@@ -129,8 +129,9 @@ def living(made: Made, options: Options) -> Iterator[Row]:
     for _ in range(LIVE_ROUNDS if options.live_seconds >= LIVE_SECONDS else 1):
         options.begin_round()
         with tempfile.TemporaryDirectory(dir=made.folder) as scratch:
-            rounds.append(search_live.until_found(made.store, Path(scratch), options.live_seconds))
-        shares.append(search_live.intake(made.store, options.live_seconds / 2, f"/{ERRORS}/ | count"))
+            store = made.copy_of_store(Path(scratch))
+            rounds.append(search_live.until_found(store, Path(scratch), options.live_seconds))
+            shares.append(search_live.intake(store, options.live_seconds / 2, f"/{ERRORS}/ | count"))
     yield search_judge.found(rounds)
     yield search_judge.intake(shares)
 

@@ -48,6 +48,10 @@ class Made:
         os.sync()
         return self.store
 
+    def copy_of_store(self, folder: Path) -> Path:
+        """One that may be written to; the files of the lake, which never change, are the same ones."""
+        return Path(shutil.copytree(self.store, folder / "store", copy_function=_copied))
+
     def texts(self, form: str | None = None) -> list[str]:
         """The files of lines, a stream each; those of one ``form`` alone."""
         return [str(path) for path in self._paths("text", ".log", form)]
@@ -139,6 +143,13 @@ def forget_pages(folder: Path) -> None:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             finally:
                 os.close(descriptor)
+
+
+def _copied(one: str, other: str) -> None:
+    if Path(one).parent.name.startswith("day="):
+        os.link(one, other)
+    else:
+        shutil.copy2(one, other)
 
 
 def _name(stream: str) -> str:
