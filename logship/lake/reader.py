@@ -6,6 +6,7 @@ the lines (``view.older``), writing files, and reading them whole (``parquet``).
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ FLAGS = TORN | PART | CUT | OPEN
 _DATA = "coalesce(raw, encode(line)) || encode(terminator)"
 COLUMNS = f'stream, "offset", lsn, epoch_ms(received), epoch_ms(ts), {_DATA}, flags'
 """What a Line is made of, and its time."""
+
+
+_NUMBERED = re.compile(r"file_row_number BETWEEN \d+ AND \d+")
+"""What a condition says of the rows of one file alone."""
 
 
 class Unreadable(Exception):
@@ -100,7 +105,7 @@ class Reader:
         """Lines of these streams that complete between two LSNs, stream by stream in order, each with its time in ms.
 
         ``besides`` is what else must hold of their rows. A file that was made anew, alone or with others, is read on
-        there, behind the row that was given last: the order is the same. Raises Unreadable.
+        there, behind the row that was given last: the order is the same, numbers of rows are not. Raises Unreadable.
         """
         last = ("", -1, -1)
         try:
@@ -112,8 +117,9 @@ class Reader:
             others = [other for other in self.files(low, high) if other.name != file.name] if error.gone else []
             if not others:
                 raise
+            anywhere = Sql(_NUMBERED.sub("TRUE", besides.text), besides.values)
             for other in others:
-                for line, ts_ms in self.rows(other, streams, low, high, besides):
+                for line, ts_ms in self.rows(other, streams, low, high, anywhere):
                     if (line.stream, line.lsn, line.offset) > last:
                         yield line, ts_ms
 

@@ -20,6 +20,7 @@ from logship.lake.merge import Merger
 from logship.lake.merging import mergeable, query, streams_of
 from logship.lake.parquet import Parquet, TooMuch
 from logship.lake.reader import Reader
+from logship.lake.sql import Sql
 from logship.view.digests import NOT_KEPT, Hole, Piece
 from tests.logship.lake.lakes import Sealed, rows, seal
 from tests.logship.lake.test_lake_lines import of_lake, of_viewer
@@ -232,6 +233,29 @@ def test_a_reader_that_is_slower_than_that_goes_on_in_the_one_file(
     rest = [list(reading) for reading in readings]
     assert [head + tail for head, tail in zip(found, rest, strict=True)] == wanted
     assert len(reader.manifest().files) == 1
+
+
+def test_a_reader_of_some_rows_of_a_file_finds_them_in_the_one_file_too(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which rows may be wanted is told by their numbers, and those are others there."""
+    fill(shelf)
+    seal(shelf.folder)
+    reader = Reader(shelf.folder)
+    last = reader.manifest().files[-1]
+    streams = sorted(last.streams)
+    besides = Sql(
+        "(file_row_number BETWEEN 1 AND 30 OR file_row_number BETWEEN 32 AND 40) AND stream <> ?", ("a/1/x/i",)
+    )
+    wanted = list(reader.rows(last, streams, 0, 1 << 62, besides))
+    reading = reader.rows(last, streams, 0, 1 << 62, besides)
+    monkeypatch.setattr(merging, "FILES_MIN", 6)
+    seal(shelf.folder)
+    seal(shelf.folder, now_ms=lambda: BORN_MS + GRACE_MS)
+    found = list(reading)
+    assert wanted
+    assert [row for row in found if row in wanted] == wanted
+    assert not any(row[0].stream == "a/1/x/i" for row in found)
 
 
 @pytest.mark.parametrize(
