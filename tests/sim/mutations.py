@@ -76,7 +76,7 @@ MUTATIONS = (
             (disk, "sync_folder"): lambda _path: None,
             (folder, "sync_folder"): lambda _path: None,
         },
-        frozenset({"shown is durable", "acked is durable", "recovery"}),
+        frozenset({"shown is durable", "acked is durable", "recovery", "deleted is sealed"}),
     ),
     Mutation(
         "no tail-digest guard",
