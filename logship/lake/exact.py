@@ -91,8 +91,8 @@ class Exact:
     def before(self, path: str, lsn: int, offset: int) -> tuple[int, int, bytes] | None:
         """The line that has the byte before ``offset``: where it begins, with which flags, its bytes up to there.
 
-        It completes at ``lsn`` or later. Of one that ends there nothing: ``offset`` is where the next one begins. None
-        where nothing is known of it.
+        It completes at ``lsn`` or later. Of one that ends there, and was known to with ``lsn``, nothing: ``offset`` is
+        where the next one begins. None where nothing is known of it.
         """
         key = path, lsn, offset
         try:
@@ -119,10 +119,10 @@ class Exact:
             if file.end_lsn <= lsn or is_later or offset > end or self._fault(file):
                 continue
             found = self._reader.before(file, path, lsn, max(0, offset - LINE_BYTES_MAX), offset)
-            if found is None or found[0] + len(found[2]) < offset:
+            if found is None or found[0] + len(found[3]) < offset:
                 continue
-            begin, flags, data = found
-            if begin + len(data) > offset:
+            begin, completes, flags, data = found
+            if begin + len(data) > offset or completes > lsn:  # a start or a close may end it later than its bytes do
                 return begin, flags & (CUT | PART), data[: offset - begin]
             goes_on = flags & PART and not flags & TORN and not data.endswith(b"\n")
             return offset, PART if goes_on else 0, b""

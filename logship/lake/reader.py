@@ -157,15 +157,15 @@ class Reader:
             return None if found[0][0] is None else int(found[0][0])
         return None
 
-    def before(self, file: File, stream: str, lsn: int, start: int, end: int) -> tuple[int, int, bytes] | None:
-        """Offset, flags and exact bytes of a stream's last row that begins between two offsets, and is not older.
+    def before(self, file: File, stream: str, lsn: int, start: int, end: int) -> tuple[int, int, int, bytes] | None:
+        """Offset, LSN, flags and exact bytes of a stream's last row that begins between two offsets, and is not older.
 
         ``lsn`` says how old at most. Raises Unreadable.
         """
         where = 'stream = ? AND lsn >= ? AND "offset" >= ? AND "offset" < ? ORDER BY "offset" DESC LIMIT 1'
-        for found in self._asked(file, f'"offset", flags, {_DATA}', where, [stream, lsn, start, end]):
-            offset, flags, data = found[0]
-            return offset, flags & FLAGS, bytes(data)
+        for found in self._asked(file, f'"offset", lsn, flags, {_DATA}', where, [stream, lsn, start, end]):
+            offset, completes, flags, data = found[0]
+            return offset, completes, flags & FLAGS, bytes(data)
         return None
 
     def tallies(self, file: File, start: int, end: int) -> dict[str, tuple[int, int]]:

@@ -94,6 +94,27 @@ def test_lines_are_the_same_wherever_the_journal_begins(pieces: list[Any], drops
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_torn_line_whose_end_is_told_by_the_first_frame_that_is_kept_is_given(tmp_path: Path, closes: bool) -> None:
+    """All its bytes went with the segment before; that it is over is said by its program's start, or by the close."""
+    store = tmp_path / "store"
+    found = Shelf(store)
+    found.append("a/1/x/i", b"to")
+    found.append("a/1/x/i", b"rn")
+    found.rotate()
+    if closes:
+        found.append("a/1/x/i", b"", closes=True)
+    else:
+        found.append("a/1/x/i", b"new\n", starts=((4, "2026-11-23T20:00:00Z"),))
+    found.rotate()
+    before = told(everything(History(Journal(store)), wanted()))
+    assert before[0][4] == b"torn"
+    seal(store)
+    found.drop_oldest(1)
+    assert told(everything(History(Journal(store)), wanted())) == before
+    found.close()
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Any:
     """A store with one line in each of four segments, sealed; the two oldest are gone from the journal."""
