@@ -10,7 +10,8 @@ Left to others: finding files, following them (``files``), what copies hold (``c
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
 from logship.ship.claims import Claims, Streams, Verdict
 from logship.ship.copies import Found, Key, copies_of, younger
@@ -34,6 +35,7 @@ class Families:
         self.resting = Resting()
         self._seen: Mapping[Key, Place] = {}  # at the last look
         self._order: dict[str, list[Key]] = {}  # the files of each family then
+        self._sizes: Counter[str] = Counter()  # how many of each are open
         self.asked: dict[StreamPath, None] = {}  # streams whose tails are to be known
         self._host = host
 
@@ -55,26 +57,31 @@ class Families:
     ) -> dict[Key, Known]:
         """Which stream each waiting file is, of those that the collector knows, or a new one; copies are marked.
 
-        ``others`` are ids of files that are gone. ``asked`` are the streams whose tails are to be known first.
+        ``others`` are ids of files that were taken for gone: one that is there waits until that is through. ``asked``
+        are the streams whose tails are to be known first.
         """
         waiting, fitting = self.waiting, dict[Key, Known]()
-        taken = {*self._ids(), *others}
-        names = {*taken, *known}
+        self._sizes = Counter([*self.of.values(), *(each.place.family for each in self.found.values())])
+        taken, later = self._ids(), set[Key]()
+        names = {*taken, *known, *others}
         by_inode: dict[int, dict[str, Known]] = {}
         for name, each in known.items():
             by_inode.setdefault(each.evidence.inode, {})[name] = each
         for key, found in waiting.items():
             evidence = found.file.evidence
             fits = None if found.fresh else candidate(evidence, by_inode.get(evidence.inode, {}), taken)
-            if fits is not None:
+            if fits is not None and fits.id in others:
+                later.add(key)
+            elif fits is not None:
                 taken.add(fits.id)
                 if fits.begun or not self._has_younger(found):
                     fitting[key] = fits
         claimed = {found.stored for found in self.found.values() if found.stored is not None}
+        taken |= set(others)
         streams = Streams(known, tails, fitting, taken, claimed)
         self.asked = {}
         for key, found in waiting.items():
-            if key in fitting:
+            if key in fitting or key in later:
                 continue
             verdict = self._claims.judge(key, streams) if found.place.rotated and not found.fresh else Verdict()
             self.asked |= dict.fromkeys(verdict.ask)
@@ -87,9 +94,10 @@ class Families:
                 names.add(fitting[key].id)
         return fitting
 
-    def busy(self) -> set[str]:
-        """The files at the collector that are here, or may be: nobody is to take one for gone."""
-        return self._ids() | {path.rpartition("/")[2].partition(".")[0] for path in self.asked}
+    def busy(self, known: Mapping[str, Known], waiting: Container[Key]) -> set[str]:
+        """The files at the collector that are here, or may be, as those ``waiting`` to be opened: none is gone."""
+        there = {each.id for each in known.values() if (each.evidence.device, each.evidence.inode) in waiting}
+        return self._ids() | there | {path.rpartition("/")[2].partition(".")[0] for path in self.asked}
 
     def look(self, seen: Mapping[Key, Place]) -> None:
         """These files are there, those of a family in its order: copies that are none any more are asked about."""
@@ -153,7 +161,7 @@ class Families:
 
     def _has_younger(self, found: Found) -> bool:
         """Whether rotated files are younger than the one written to: what they hold is older, and goes first."""
-        if found.place.rotated:
+        if found.place.rotated or self._sizes[found.place.family] < 2:
             return False
         family, lanes = found.place.family, self.lanes.values()
         others = [source_of(each).evidence for each in lanes if self.of[each] == family and not self._is_live(each)]

@@ -39,6 +39,9 @@ BUSY_SECONDS = 0.2
 IDLE_SECONDS = 1.0
 LOOK_SHARE = 10
 """Looking for files takes one part in so many of a processor at most: ten thousand are looked at every 1 to 2 s."""
+STARVED_SHARE, STARVED_SECONDS_MAX = 4, 5.0
+"""A look that takes longer than it should, since others have the processor, is not to take all that is left for ship:
+four times as long is for shipping then, if that is not longer than this."""
 ROOM_SECONDS = 0.5
 """How often room is made for files that wait: many at a time, since all that were opened are asked about at once."""
 QUIET_SECONDS = 10.0
@@ -87,6 +90,11 @@ class Files:
         """What is to be asked: a stream's tail; whether there are files of which nobody knows whether they have any."""
         return self.inquiry.wants(now, self._families.asked, self._in_question)
 
+    def asks_list(self) -> None:
+        """The list is asked for."""
+        self.inquiry.listing = True
+        self._resting.asked()
+
     @property
     def pending(self) -> bool:
         """Whether there are files that were not looked at, or have no stream yet."""
@@ -111,15 +119,18 @@ class Files:
         if now < self._look_at:
             self._make_room(now)
             return
-        begun = time.thread_time()
+        begun, used = time.monotonic(), time.thread_time()
         self._clear()
         if not self._finder.waits:
             self._rest(now)
         self._make_room(now)
         self._finder.look()
         self._missing.look(now)
-        took = time.thread_time() - begun
-        self._look_at = now + max(BUSY_SECONDS if busy or self._finder.waits else IDLE_SECONDS, LOOK_SHARE * took)
+        ended = time.monotonic()
+        pause = max(
+            BUSY_SECONDS if busy or self._finder.waits else IDLE_SECONDS, LOOK_SHARE * (time.thread_time() - used)
+        )
+        self._look_at = ended + max(pause, min(STARVED_SHARE * (ended - begun), STARVED_SECONDS_MAX))
         self._looked = True
 
     def listed(self, known: Mapping[str, Known], now_ns: int) -> None:
@@ -134,7 +145,7 @@ class Files:
         assert globs is not None
         certain: dict[str, Known] = {}
         if self._sources.speaks is Sender:  # else checkpoints of files that are gone stay
-            busy = self._families.busy() | gone
+            busy = self._families.busy(known, self._finder.waiting) | gone
             certain = {name: each for name, each in known.items() if name not in busy}
         for each in self._missing.listed(certain, [*self._families.evidence(), *self._gone], globs.family_of):
             self._gone.add(each.evidence)

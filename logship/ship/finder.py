@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from logship.ship.copies import Found, Key
 from logship.ship.families import Families, source_of
@@ -48,6 +48,11 @@ class Finder:
     def waits(self) -> int:
         """So many files wait to be opened."""
         return len(self._asking)
+
+    @property
+    def waiting(self) -> Container[Key]:
+        """Those."""
+        return self._asking.keys()
 
     def look(self) -> None:
         """Find what is new, and where the others are by now."""

@@ -160,9 +160,10 @@ class FileSource:
             size = min(facts.st_size, self._tailer.size) if self.left and self.over else facts.st_size
             sight = Sight(size, same, self.named and facts.st_nlink > 0, facts.st_nlink > 0, self.left)
             moved = self._seen is None or seen[4] != self._seen[4]
-            former = self._present
+            gone, had = self._tailer.gone, self._tailer.size
             changed = self._tailer.looked(sight, self.now)
-            if self._tailer.gone != former.gone:
+            if self._tailer.gone != gone:
+                former = Former(gone, had, self._guard, self._guard_bytes)
                 self._formers = [*self._formers[1 - FORMERS_MAX :], former]
             self._seen = seen
             if not changed and not moved:

@@ -33,9 +33,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What is in a folder: its own path, which names are links, what rotation may have made of each."""
+    """What is in a folder: its own path, all names, which are links, what rotation may have made of each."""
 
     real: str
+    names: list[str]
     links: set[str]
     by_base: dict[str, list[str]]
 
@@ -53,7 +54,7 @@ class Globs:
         self._folders = {}
         named: dict[str, None] = {}
         for pattern in self._patterns:
-            for path in glob.glob(pattern, recursive=True):  # noqa: PTH207  # patterns are absolute
+            for path in self._matching(pattern):
                 if path.endswith(COMPRESSED):
                     self._trouble(f"{path} is compressed: not followed")
                 else:
@@ -96,11 +97,19 @@ class Globs:
         """The paths that patterns name, where there is only what rotation made of the file."""
         found = [pattern for pattern in self._patterns if not glob.has_magic(pattern)]
         for pattern in filter(glob.has_magic, self._patterns):
-            for path in glob.glob(f"{pattern}[.-][0-9]*", recursive=True):  # noqa: PTH207  # as above
+            for path in self._matching(f"{pattern}[.-][0-9]*"):
                 stem = _SUFFIX.sub("", path)
                 if stem != path and path not in named:
                     found.append(stem)
         return [path for path in dict.fromkeys(found) if path not in named]
+
+    def _matching(self, pattern: str) -> list[str]:
+        """The paths that a pattern names. What is in a folder is read once a look, and the names that match picked."""
+        folder, _, last = pattern.rpartition("/")
+        if glob.has_magic(folder) or "**" in last or not glob.has_magic(last):
+            return glob.glob(pattern, recursive=True)  # noqa: PTH207  # patterns are absolute
+        found = fnmatch.filter(self._names(folder).names, last)
+        return [f"{folder}/{name}" for name in found if name[0] != "." or last[0] == "."]
 
     def _family(self, path: str) -> str:
         """The path without links."""
@@ -122,16 +131,19 @@ class Globs:
         return self._folders[folder]
 
     def _listed(self, folder: str) -> _Names:
-        found = _Names(os.path.realpath(folder or "/").rstrip("/"), set(), {})
+        found = _Names(os.path.realpath(folder or "/").rstrip("/"), [], set(), {})
         try:
             with os.scandir(folder or "/") as entries:
                 for entry in entries:
                     name = entry.name
+                    found.names.append(name)
                     if entry.is_symlink():
                         found.links.add(name)
                     for place in range(len(name.rstrip("0123456789.-")), len(name) - 1):
                         if _ROTATED.fullmatch(name, place):
                             found.by_base.setdefault(name[:place], []).append(name)
+        except FileNotFoundError:  # nor is anything in it
+            pass
         except OSError as error:
             self._trouble(f"cannot list {folder}: {error.strerror}")
         return found

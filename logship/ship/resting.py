@@ -47,6 +47,7 @@ class Resting:
     def __init__(self) -> None:
         self.doubted = False  # whether they are stored is to be asked
         self._files: dict[Key, Rest] = {}
+        self._late: set[Key] = set()  # put since the list was asked for
 
     def __bool__(self) -> bool:
         return bool(self._files)
@@ -61,6 +62,7 @@ class Resting:
     def put(self, key: Key, rest: Rest) -> None:
         """It rests from now on."""
         self._files[key] = rest
+        self._late.add(key)
 
     def pop(self, key: Key) -> Rest | None:
         """It does not, any more."""
@@ -83,10 +85,17 @@ class Resting:
         """Those that are written to, by family."""
         return ((rest.place.family, rest.evidence) for rest in self._files.values() if not rest.place.rotated)
 
+    def asked(self) -> None:
+        """The list is asked for."""
+        self._late = set()
+
     def listed(self, known: Mapping[str, Known]) -> None:
-        """The collector has these streams. Files of which it does not have all are found anew."""
+        """The collector has these streams. Files of which it does not have all are found anew.
+
+        Those that came to rest since the list was asked for may be in it or not.
+        """
         self.doubted = False
-        for key, rest in [*self._files.items()]:
+        for key, rest in [each for each in self._files.items() if each[0] not in self._late]:
             there = None if rest.known is None else known.get(rest.known.id)
             last = None if rest.known is None else present(rest.known.links)
             if there is None or last is None or there.sizes.get(last.path) != rest.stored:

@@ -227,7 +227,7 @@ class Ship:
                 self._files.inquiry.asks(wanted)
                 traffic.put(TAIL_KEY, Look(wanted))
             else:
-                self._files.inquiry.listing = True
+                self._files.asks_list()
                 traffic.put(LIST_KEY, traffic.talk.list_files(self._files.host, self._files.service))
         while traffic.free(now):  # asked first: to look at ten thousand lanes takes a while
             wanting = [lane for lane in self._may_send() if lane.sender.want and not lane.listed_in(self._listing)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -58,8 +58,9 @@ class Family:
             source.look()
         return lane
 
-    def stream(self, name: str, key: Key, *contents: bytes, made: int = 0) -> Known:
+    def stream(self, name: str, key: Key, *contents: bytes, made: int = 0, born: int = 0) -> Known:
         """The collector has these of a file: each content after the first one replaced the one before it."""
+        self._births.setdefault(key, born)
         known = Known(name, self._evidence(key), made=f"{made}")
         for number, content in enumerate(contents):
             suffix = "" if not number else f".{0:020}" + ("" if number == 1 else f".{number}")
@@ -71,10 +72,12 @@ class Family:
         self.known[name] = known
         return known
 
-    def assign(self, tails: Mapping[StreamPath, Tail | None] | None = None) -> dict[Key, str]:
+    def assign(
+        self, tails: Mapping[StreamPath, Tail | None] | None = None, others: Sequence[str] = ()
+    ) -> dict[Key, str]:
         """Which file at the collector each is; those that have none are left alone, or asked about."""
         self.families.look(self._seen)
-        found = self.families.assign(self.known, self.tails if tails is None else tails, 10**18)
+        found = self.families.assign(self.known, self.tails if tails is None else tails, 10**18, others)
         return {key: known.id for key, known in found.items()}
 
     def close(self) -> None:
@@ -115,7 +118,7 @@ def test_the_copy_of_a_file_that_was_renamed_since_goes_on_with_the_stream_it_ha
     assert found[original] == "second"
     assert copy not in found, "nobody knows yet"
     assert [*family.families.asked] == ["shop/host/file/first"], "the other one is longer than the copy"
-    assert family.families.busy() >= {"first"}, "it is not to be taken for gone"
+    assert family.families.busy({}, ()) >= {"first"}, "it is not to be taken for gone"
     assert family.assign() == {copy: "first", original: "second", newest: found[newest]}
     assert not family.families.asked
 
@@ -236,3 +239,19 @@ def test_a_copy_waits_while_the_file_that_had_its_content_finds_out(family: Fami
     del family.families.lanes[original]
     found = family.assign()
     assert found[copy] == "first", "nobody else has that stream any more"
+
+
+def test_a_file_that_was_taken_for_gone_and_is_there_waits_until_that_is_through(family: Family) -> None:
+    key = family.file("x.log", FIRST, born=10)
+    family.stream("first", key, FIRST)
+    assert family.assign(others=["first"]) == {}
+    assert key in family.families.waiting
+    assert family.assign() == {key: "first"}
+
+
+def test_a_file_that_waits_to_be_opened_is_not_gone(family: Family) -> None:
+    """There is no room for it: who is asked which files there are knows no more than where it is."""
+    key = family.file("x.log", FIRST, born=10)
+    family.stream("first", key, FIRST)
+    family.stream("other", (key[0], key[1] + 1), FIRST, born=10)
+    assert family.families.busy(family.known, {key: None}) == {"first"}
