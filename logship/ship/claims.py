@@ -20,7 +20,7 @@ from logship.ship.chain import Link, present
 from logship.ship.copies import Found, Key, begins_with, younger
 from logship.ship.followed import FileSource, NoFile, OpenFile, has_digest, open_file
 from logship.ship.globs import Place
-from logship.ship.identity import Evidence, Known, Tail
+from logship.ship.identity import Evidence, Known, Tail, stem
 from logship.ship.resting import Resting
 from logship.ship.sources import Lane
 from logship.values import StreamPath
@@ -121,7 +121,7 @@ class Claims:
                 verdict = self._claim(stream, tail, streams)
                 if verdict is not None:
                     return verdict
-        return Verdict()
+        return Verdict(known=_unbegun(evidences, streams, copy.evidence))
 
     def _claim(self, stream: _Stream, tail: Tail, streams: Streams) -> Verdict | None:
         """The file holds what is stored there; None where the stream is of another file, that holds it, too."""
@@ -193,6 +193,18 @@ def _streams(evidences: Collection[Evidence], streams: Streams, size: int) -> li
                     found.append(_Stream(known, link, link.base + stored, link is last))
     found.sort(key=lambda each: (each.end != size, not (each.known.open and each.last), -each.end, each.known.id))
     return found[:STREAMS_MAX]
+
+
+def _unbegun(evidences: Collection[Evidence], streams: Streams, copy: Evidence) -> Known | None:
+    """A stream without a byte that was made for one of these files before the copy was: what was to be sent to it may
+    be in the copy now, and still on its way from a shipper that was killed. So both are for the same stream."""
+    born = stem(copy.birth or 0)
+    fitting = [
+        known for known in streams.known.values()
+        if known.links and not any(known.sizes.values()) and known.id < born and known.id not in streams.taken
+        and any(known.evidence.matches(each) for each in evidences)
+    ]  # fmt: skip
+    return max(fitting, key=lambda known: known.id, default=None)
 
 
 def _is_at_hand(original: Original, copy: OpenFile) -> bool:

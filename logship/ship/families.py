@@ -18,7 +18,7 @@ from logship.ship.copies import Found, Key, copies_of, younger
 from logship.ship.followed import FileSource
 from logship.ship.globs import Place
 from logship.ship.held import Held
-from logship.ship.identity import Evidence, Known, Tail, candidate, new_id
+from logship.ship.identity import Evidence, Known, Tail, candidate, new_id, stem
 from logship.ship.plain import PlainSender
 from logship.ship.resting import Resting
 from logship.ship.sources import Lane
@@ -72,10 +72,9 @@ class Families:
             fits = None if found.fresh else candidate(evidence, by_inode.get(evidence.inode, {}), taken)
             if fits is not None and fits.id in others:
                 later.add(key)
-            elif fits is not None:
+            elif fits is not None and (fits.begun or not self._has_younger(found, fits.id)):
                 taken.add(fits.id)
-                if fits.begun or not self._has_younger(found):
-                    fitting[key] = fits
+                fitting[key] = fits
         claimed = {found.stored for found in self.found.values() if found.stored is not None}
         taken |= set(others)
         streams = Streams(known, tails, fitting, taken, claimed)
@@ -159,14 +158,18 @@ class Families:
         source = source_of(lane)
         return source.named and os.path.realpath(source.path) == self.of[lane]
 
-    def _has_younger(self, found: Found) -> bool:
-        """Whether rotated files are younger than the one written to: what they hold is older, and goes first."""
+    def _has_younger(self, found: Found, name: str = "") -> bool:
+        """Whether rotated files are younger than the one written to: what they hold is older, and goes first.
+
+        Than its ``name``, where that is given: it may have got it when they were there.
+        """
         if found.place.rotated or self._sizes[found.place.family] < 2:
             return False
         family, lanes = found.place.family, self.lanes.values()
         others = [source_of(each).evidence for each in lanes if self.of[each] == family and not self._is_live(each)]
         others += [each.file.evidence for _, each in copies_of(found.file.evidence, family, self.found)]
-        return any(younger(other, found.file.evidence) for other in others)
+        later = [other for other in others if younger(other, found.file.evidence)]
+        return any(stem(other.birth or 0) > name for other in later)
 
 
 def release(copies: Sequence[tuple[Key, Found]]) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Container, Mapping, Sequence
+from itertools import islice
 
 from logship.ship.copies import Found, Key
 from logship.ship.families import Families, source_of
@@ -88,19 +89,13 @@ class Finder:
         self._opener.closed(key)
 
     def _open(self, more: Mapping[Key, Place]) -> None:
-        """Open those that ask for it, as far as there is room."""
-        asking, self._asking = {**self._asking, **more}, {}
-        for key, place in asking.items():
-            if self._is_full:
-                self._asking[key] = place
-            else:
-                self._open_one(key, place)
+        """Open those that ask for it, the first ones first, as far as there is room."""
+        self._asking |= more
+        room = self._files_max - len(self._families.lanes) - len(self._families.found)
+        for key in [*islice(self._asking, max(0, room))]:
+            self._open_one(key, self._asking.pop(key))
         if self._asking:
             self._trouble(f"{self._files_max} files are open; others wait until one of them is stored and quiet")
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self._families.lanes) + len(self._families.found) >= self._files_max
 
     def _named(self, seen: Mapping[Key, Place]) -> None:
         """Where the files are now."""

@@ -159,15 +159,19 @@ def new_id(host: str, evidence: Evidence, now_ns: int, taken: Collection[str], l
     what it holds was written after younger files of its family were (it was copied and emptied), so it sorts by now.
     """
     born = now_ns if evidence.birth is None or late else evidence.birth
-    second, rest = divmod(born, 10**9)
-    stem = f"{datetime.fromtimestamp(second, UTC):%Y%m%dT%H%M%SZ}-{(rest << 16) // 10**9:04x}"
     salt = 0
     while True:
         text = f"{host} {evidence.device} {evidence.inode} {born} {salt}"
-        name = stem + hashlib.sha256(text.encode()).hexdigest()[:8]
+        name = stem(born) + hashlib.sha256(text.encode()).hexdigest()[:8]
         if name not in taken:
             return name
         salt += 1
+
+
+def stem(born: int) -> str:
+    """What names of that time begin with."""
+    second, rest = divmod(born, 10**9)
+    return f"{datetime.fromtimestamp(second, UTC):%Y%m%dT%H%M%SZ}-{(rest << 16) // 10**9:04x}"
 
 
 def parse_evidence(source: Mapping[str, object]) -> Evidence | None:

@@ -255,3 +255,25 @@ def test_a_file_that_waits_to_be_opened_is_not_gone(family: Family) -> None:
     family.stream("first", key, FIRST)
     family.stream("other", (key[0], key[1] + 1), FIRST, born=10)
     assert family.families.busy(family.known, {key: None}) == {"first"}
+
+
+def test_a_stream_without_a_byte_is_gone_on_with_where_no_copy_is_younger_than_it(family: Family) -> None:
+    """Made when the copies were there; its first append may still be on its way, from a shipper that was killed."""
+    family.file("x.log.1", FIRST, born=2 * 10**9)
+    original = family.file("x.log", SECOND, born=10**9)
+    for name, same in (("19700101T000003Z-0000aaaaaaaa", True), ("19700101T000001Z-0000aaaaaaaa", False)):
+        family.known.clear()
+        family.stream(name, original, b"")
+        assert (family.assign()[original] == name) == same
+        family.families.found[original].copy = False
+
+
+@pytest.mark.case(61)
+def test_a_copy_goes_on_with_a_stream_that_was_made_for_its_original_before_it_and_has_no_byte(family: Family) -> None:
+    """Its first append may still be on its way, from a shipper that was killed: of both one is refused then."""
+    copy = family.file("x.log.1", FIRST, born=5 * 10**9)
+    original = family.file("x.log", SECOND, born=10**9)
+    family.stream("19700101T000003Z-0000aaaaaaaa", original, b"")
+    found = family.assign()
+    assert found[copy] == "19700101T000003Z-0000aaaaaaaa"
+    assert found[original] not in family.known
