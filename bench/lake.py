@@ -217,7 +217,7 @@ def main() -> int:
             seconds, peak = seal(folder / "store")
             files = json.loads((folder / "store" / LAKE / "manifest.json").read_text())["files"]
             raw = sum(file["raw_bytes"] for file in files)
-            stored = sum(file["bytes"] for file in files) / raw
+            stored = sum(file["bytes"] + file["tokens"]["bytes"] for file in files) / raw
             rounds.append(Round(raw / MIB, seconds, plain(folder / "store", folder / "plain.parquet"), stored, peak))
             print(_told(rounds[-1]), flush=True)
     finally:
