@@ -114,7 +114,7 @@ def mark_after(frame: Frame) -> Mark:
 
 def changes(frame: Frame) -> bool:
     """Whether a frame is about a stream at all."""
-    return frame.kind not in (Kind.CHECKPOINT, Kind.LOSSES)
+    return frame.kind not in (Kind.CHECKPOINT, Kind.LOSSES, Kind.PROOF)
 
 
 def _damage(lsn: int, reason: str) -> Fault:

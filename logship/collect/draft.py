@@ -13,7 +13,7 @@ from logship.collect.admission import Admitted
 from logship.collect.journal import Entry, Kind, encode
 from logship.collect.ledger import unpack_losses
 from logship.collect.state import State, losses_of
-from logship.collect.stream import StreamState, step
+from logship.collect.stream import StreamState, proven, step
 from logship.values import Loss, StreamPath
 
 
@@ -71,6 +71,10 @@ class Draft:
         self.bytes += size
         if admitted.kind is Kind.LOSSES:
             self._lose(lsn, unpack_losses(admitted.body))
+            return
+        if admitted.entry.proof is not None:
+            path = StreamPath(admitted.entry.proof[0])
+            self.streams[path] = proven(self.stream(path), admitted.entry)
             return
         path = StreamPath(admitted.entry.stream)
         before = self.stream(path)

@@ -47,6 +47,7 @@ class Kind(IntEnum):
     RETIRE = 5
     DELETE = 6
     LOSSES = 7
+    PROOF = 8
 
 
 ZSTD = 1
@@ -60,7 +61,8 @@ class Entry(NamedTuple):
 
     ``offset`` and ``length`` are the body's place in the stream, in decoded bytes; ``previous`` the LSN of the stream's
     frame with bytes before this one, so that readers find the frames between two known ones. ``time_ms`` is the
-    collector's clock. ``producer`` is (id, epoch, sequence); ``starts`` are (offset, time as it was sent).
+    collector's clock. ``producer`` is (id, epoch, sequence); ``starts`` are (offset, time as it was sent); ``proof``
+    of a PROOF is (stream, where it ends, how many of its last bytes, their sha-256), which go with their segment.
     """
 
     time_ms: int
@@ -74,6 +76,7 @@ class Entry(NamedTuple):
     source_path: str | None = None
     content_type: str | None = None
     source: str | None = None
+    proof: tuple[str, int, int, bytes] | None = None
 
 
 _KEYS = {
@@ -88,6 +91,7 @@ _KEYS = {
     "source_path": "f",
     "content_type": "c",
     "source": "m",
+    "proof": "h",
 }
 _KINDS = {int(kind): kind for kind in Kind}
 _NAMES = {key: name for name, key in _KEYS.items()}

@@ -6,7 +6,7 @@ Before any segment goes the lake is looked at: where there is one, it has to hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from logship.collect.admission import Admitted
 from logship.collect.commit import Committer, Outcome
@@ -20,6 +20,9 @@ from logship.collect.sealed import Sealed
 from logship.collect.state import State
 from logship.collect.stream import StreamState
 from logship.values import StreamPath
+from logship.wire import Digest, Refusal
+
+PROVEN_AT_ONCE = 64
 
 
 class Keeper:
@@ -39,6 +42,8 @@ class Keeper:
         self._sealed = Sealed()
         self.held: Held | None = None
         """What the lake holds, when it was looked at last; None: there is none."""
+        self.tail_digest: Callable[[StreamState], Awaitable[tuple[Digest, int] | Refusal | None]] | None = None
+        """Proof of a stream's end, from bytes that the journal has."""
 
     def note_asked(self, stream: StreamState | None) -> None:
         """Somebody asked for this stream."""
@@ -62,6 +67,8 @@ class Keeper:
         await self._committer.submit(lambda _: None)  # a chance to finish a segment that is old
         now_ms = self._now_ms()
         count = self._deletable(now_ms)
+        if count and self.held is not None:
+            await self._note_ends(self._disk.segments[count].lsn)
         if count:
             self._index.drop_below(self._disk.segments[count].lsn)  # first: what is not listed is not read
             await self._committer.in_writer(lambda: self._disk.delete_oldest(count))
@@ -71,6 +78,31 @@ class Keeper:
         for kind, paths in ((Kind.RETIRE, ends.retire), (Kind.DELETE, ends.forget)):
             await asyncio.gather(*[self._bury(kind, self._state.streams[path]) for path in paths])
         return count
+
+    async def _note_ends(self, lsn: int) -> None:
+        """Note proof of the streams whose bytes are all below ``lsn``: they go, and the lake's are not read for it."""
+        going = [
+            stream
+            for stream in self._state.streams.values()
+            if not stream.retired and stream.proof is None and stream.last_lsn is not None and stream.last_lsn < lsn
+        ]
+        for at in range(0, len(going), PROVEN_AT_ONCE):
+            await asyncio.gather(*[self._note_end(stream) for stream in going[at : at + PROVEN_AT_ONCE]])
+
+    async def _note_end(self, seen: StreamState) -> None:
+        assert self.tail_digest is not None
+        found = await self.tail_digest(seen)
+        if not isinstance(found, tuple):
+            return  # damaged, or gone meanwhile: there is no proof
+        digest, size = found
+        entry = Entry(self._now_ms(), proof=(seen.path, seen.next_offset, size, digest.value))
+
+        def decide(draft: Draft) -> Admitted | Outcome:
+            now = draft.stream(seen.path)
+            is_same = now is not None and (now.created_lsn, now.next_offset) == (seen.created_lsn, seen.next_offset)
+            return Admitted(Kind.PROOF, 0, entry, b"", None) if is_same else None
+
+        await self._committer.submit(decide, frees=True)
 
     async def look(self) -> None:
         """Look at what the lake holds."""

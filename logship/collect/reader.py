@@ -124,11 +124,14 @@ class Reader:
     async def tail_digest(self, state: StreamState) -> tuple[Digest, int] | Refusal | None:
         """sha-256 of the last 4,096 bytes before the stream's end, and how many they are; None when none is kept.
 
-        Of those that the journal keeps: no shipper is to wait for a viewer.
+        Of those that the journal keeps, or kept last: no shipper is to wait for a viewer.
         Of damage in them, of those behind it: what cannot be read proves nothing, and is no reason to refuse a HEAD.
         """
         end = state.next_offset
         start = max(self._index.first_offset(state.path, end), end - TAIL_BYTES)
+        if start == end and state.proof is not None:
+            size, digest = state.proof
+            return Digest("sha-256", digest), size
         while start < end:
             tail = await self.read(state.path, start, end - start)
             if isinstance(tail, Refusal):

@@ -15,7 +15,7 @@ import msgpack
 from logship import zstd
 from logship.collect.journal import Entry, Frame, Kind
 from logship.collect.ledger import Ledger, pack_losses, unpack_losses
-from logship.collect.stream import StreamState, step
+from logship.collect.stream import StreamState, proven, step
 from logship.values import Invalid, Loss, Producer, Source
 
 CHECKPOINT_VERSION = 1
@@ -38,6 +38,10 @@ class State:
         """Replay one frame other than a checkpoint; ``body`` is asked for of frames of losses only."""
         if frame.kind is Kind.LOSSES:
             self.ledger.add(frame.lsn, unpack_losses(body))
+            return
+        if frame.entry.proof is not None:
+            path = frame.entry.proof[0]
+            self.put({path: proven(self.streams.get(path), frame.entry)})
             return
         path = frame.entry.stream
         self.put({path: step(self.streams.get(path), frame.lsn, frame.kind, frame.flags, frame.entry)})
@@ -90,7 +94,7 @@ def _pack_stream(stream: StreamState) -> tuple[Any, ...]:
         stream.path, stream.created_lsn, stream.created_ms, stream.content_type,
         None if stream.source is None else stream.source.text, stream.source_path, stream.next_offset, stream.last_lsn,
         stream.last_append_ms, stream.closed, stream.closed_by and _triple(stream.closed_by), stream.producers,
-        stream.stream_seq, stream.starts, stream.retired_ms,
+        stream.stream_seq, stream.starts, stream.retired_ms, stream.proof,
     )  # fmt: skip
 
 

@@ -102,6 +102,7 @@ class Store:
         threads = settings.read_threads
         older = Older(disk.folder)
         self._reader = Reader(disk, self._state, self._index, self._keeper, older, self._chunks, threads, on_damage)
+        self._keeper.tail_digest = self._reader.tail_digest
         self._task = asyncio.get_running_loop().create_task(self._committer.run())
 
     @staticmethod

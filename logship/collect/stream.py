@@ -23,8 +23,9 @@ class StreamState:
 
     ``last_lsn`` is the frame with its last bytes; ``producers`` are id -> (epoch, highest sequence taken);
     ``closed_by`` the producer and sequence that closed it; ``starts`` the newest offsets where its program was started;
-    ``retired_ms`` when retention removed it, or it was last asked for since (None: it is not removed). What of the
-    stream's beginning is still kept is the index's to say.
+    ``retired_ms`` when retention removed it, or it was last asked for since (None: it is not removed); ``proof`` is how
+    many bytes before its end have which sha-256, noted when the journal let go of them (None: it has them). What of
+    the stream's beginning is still kept is the index's to say.
     """
 
     path: StreamPath
@@ -42,6 +43,7 @@ class StreamState:
     stream_seq: str | None = None
     starts: tuple[int, ...] = ()
     retired_ms: int | None = None
+    proof: tuple[int, bytes] | None = None
 
     @property
     def retired(self) -> bool:
@@ -97,7 +99,15 @@ def step(state: StreamState | None, lsn: int, kind: Kind, flags: int, entry: Ent
         stream_seq=state.stream_seq if entry.stream_seq is None else entry.stream_seq,
         starts=_with_starts(state.starts, entry.starts),
         source_path=state.source_path if entry.source_path is None else entry.source_path,
+        proof=None if entry.length else state.proof,
     )
+
+
+def proven(state: StreamState | None, entry: Entry) -> StreamState | None:
+    """The stream after a frame with a proof of its end; the same where it does not end there any more."""
+    assert entry.proof is not None
+    _, end, size, digest = entry.proof
+    return state if state is None or state.next_offset != end else replace(state, proof=(size, digest))
 
 
 def _created(lsn: int, flags: int, entry: Entry) -> StreamState:

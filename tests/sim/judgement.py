@@ -68,7 +68,7 @@ def _read(oracle: Oracle) -> tuple[dict[str, Stored], list[Loss]]:
                 raise Violation("a byte never changes", f"the body of the frame at {lsn} does not check")
             if frame.kind is Kind.LOSSES:
                 losses += unpack_losses(body)
-            elif frame.kind is not Kind.CHECKPOINT:
+            elif frame.kind not in (Kind.CHECKPOINT, Kind.PROOF):
                 _take(streams, frame, body)
             lsn = frame.end
     return streams, losses
@@ -205,16 +205,10 @@ def _judge_end(oracle: Oracle, key: Key, chain: list[Stored]) -> None:
         raise Violation("closed at the end", f"{[each.path for each in lasts if not each.closed]}")
 
 
-def _is_deleted(oracle: Oracle, stored: Stored) -> bool:
-    """Whether nothing of a stream is kept beside the lake: then nothing proves who goes on with it."""
-    first = min((int(name) for name, _, _ in oracle.journal_state()), default=0)
-    return bool(oracle.archive) and all(lsn < first for lsn, _ in stored.frames)
-
-
 def _goes_on(oracle: Oracle, key: Key, last: Stored) -> bool:
     """Whether a closed stream could have gone on: nothing is missing behind it, and the source could prove to be it."""
     source, end = oracle.source(key), last.base + len(last.data)
-    if source.end > end or source.crashed or _is_deleted(oracle, last):
+    if source.end > end or source.crashed:
         return False
     size = min(len(last.data), oracle.world.plan.knobs.tail_bytes)
     return without([Span(end - size, size)], [Span(*segment) for segment, _ in oracle.held(key) or []]) == []

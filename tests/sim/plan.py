@@ -157,7 +157,7 @@ def make(seed: int) -> Plan:
         faults += more
     chance = Random(f"seal {seed}")
     seals = 0
-    if chance.random() < 0.18 and not files:  # of a followed file beside a lake more is to be said: docs/torture.md
+    if chance.random() < 0.18:
         seals, knobs = chance.choice((1, 1, 4000)), replace(knobs, store_segment_bytes=chance.choice((1200, 2500)))
         faults += _seal_faults(chance, seconds)
     return Plan(seed, seconds, knobs, containers, writes, faults, fates, files, seals)

@@ -70,7 +70,7 @@ def test_operations_in_one_batch_are_as_operations_one_by_one(history: list[tupl
 def test_everything_a_stream_knows_survives_a_checkpoint() -> None:
     stream = StreamState(
         PATH, 1, 2, "text/plain; charset=utf-8", Source('{"host":"ä"}'), "/var/log/ü", 2**62, 5, 6, True, None,
-        {"p": (7, 8), "q": (0, 2**53 - 1)}, "é", (1, 2, 3), 9,
+        {"p": (7, 8), "q": (0, 2**53 - 1)}, "é", (1, 2, 3), 9, (4096, bytes(range(32))),
     )  # fmt: skip
     ledger = Ledger([(4, Loss("x", "a", 1, 2, 3, "lines", "f", "t", "why", "how"))], dropped=11)
     state = State({PATH: stream, "b": replace(stream, path=StreamPath("b"), retired_ms=None)}, ledger)
@@ -125,6 +125,25 @@ def test_retiring_keeps_the_end_and_forgets_producers() -> None:
     draft.commit()
     stream = desk.state.streams[PATH]
     assert (stream.retired, stream.retired_ms, stream.next_offset, stream.producers) == (True, 77, 3, {})
+
+
+def test_proof_of_an_end_lasts_until_there_is_another_end() -> None:
+    desk = Desk()
+    desk.do(Create(PATH, "text/plain"), b"abc")
+
+    def prove(end: int) -> None:
+        draft = Draft(desk.state, desk.end)
+        draft.add(Admitted(Kind.PROOF, 0, Entry(77, proof=(PATH, end, 2, b"digest")), b"", None))
+        draft.commit()
+        list(desk.segments.values())[-1].extend(b"".join(draft.buffers))
+
+    prove(2)
+    assert desk.state.streams[PATH].proof is None, "it ends elsewhere"
+    prove(3)
+    assert desk.state.streams[PATH].proof == (2, b"digest")
+    assert replay(desk, 0, State()) == loaded(desk.state) == desk.state
+    desk.do(Append(PATH, "text/plain"), b"d")
+    assert desk.state.streams[PATH].proof is None
 
 
 def test_a_stream_that_continues_another_after_a_hole_is_a_loss() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import socket
 import stat
@@ -30,6 +32,8 @@ from tests.logship.lake.lakes import seal
 from tests.logship.view.viewing import Viewer, eventually
 
 APP = "/v1/stream/web/1/app/i"
+LAST = b", but in the journal\n"
+"""What the journal has, or had last."""
 OCTETS = {"Content-Type": "application/octet-stream"}
 PATIENCE_SECONDS = 300
 SETTINGS = Settings(
@@ -67,8 +71,8 @@ async def sealed_away(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[
         await others(collector, 2)
         await asyncio.to_thread(seal, folder / "store")
         assert await collector.store.retain() > 2
-        await collector.ask("POST", APP, OCTETS, b", but in the journal\n")
-        yield collector, written + b"\nno end, but in the journal\n"
+        await collector.ask("POST", APP, OCTETS, LAST)
+        yield collector, written + b"\nno end" + LAST
 
 
 async def others(collector: Inside, count: int) -> None:
@@ -117,6 +121,8 @@ def test_a_stream_is_read_from_its_beginning_though_the_journal_has_lost_it(
                 await asyncio.to_thread(seal, tmp_path / "store")
                 await collector.store.retain()
             assert collector.store._index.first_offset("web/1/app/i", len(written)) == len(written)
+            look = await collector.ask("HEAD", APP)
+            assert look.headers["stream-tail-digest"] == tail_digest(LAST), "a shipper that starts has its proof"
             assert await whole(collector) == written
             last = await collector.ask("GET", f"{APP}?offset={len(written):020}")
             assert (last.status, last.headers["stream-closed"]) == (200, "true")
@@ -129,6 +135,41 @@ def test_a_stream_is_read_from_its_beginning_though_the_journal_has_lost_it(
     finally:
         viewer.stop()
     assert not (tmp_path / "store" / SOCKET).exists(), "a viewer that ends in order leaves none behind"
+
+
+def test_the_end_of_a_stream_that_only_the_lake_has_is_proved_without_a_viewer_and_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with sealed_away(tmp_path, monkeypatch) as (collector, written):
+            for _ in range(3):
+                await others(collector, 1)
+                await asyncio.to_thread(seal, tmp_path / "store")
+                await collector.store.retain()
+            assert collector.store._index.first_offset("web/1/app/i", len(written)) == len(written)
+            look = await collector.ask("HEAD", APP)
+            assert look.headers["stream-tail-digest"] == tail_digest(LAST)
+        async with inside(tmp_path, settings=SETTINGS) as again:
+            look = await again.ask("HEAD", APP)
+            assert look.headers["stream-tail-digest"] == tail_digest(LAST)
+            for _ in range(3):
+                await others(again, 1)
+                await asyncio.to_thread(seal, tmp_path / "store")
+                await again.store.retain()
+        async with inside(tmp_path, settings=SETTINGS) as later:
+            look = await later.ask("HEAD", APP)
+            assert look.headers["stream-tail-digest"] == tail_digest(LAST)
+            await later.ask("POST", APP, OCTETS, b"more")
+            look = await later.ask("HEAD", APP)
+            assert look.headers["stream-tail-digest"] == tail_digest(b"more"), "what the journal has"
+
+    patiently(work())
+
+
+def tail_digest(written: bytes) -> str:
+    """As HEAD says it of these bytes, the last 4,096 of them at most."""
+    tail = written[-4096:]
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(tail).digest()).decode()}:; bytes={len(tail)}"
 
 
 def refused(reply: Reply) -> tuple[int, str | None]:
