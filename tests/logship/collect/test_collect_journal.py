@@ -39,6 +39,7 @@ entries = st.builds(
     st.none() | texts,
     st.none() | texts,
     st.none() | texts,
+    st.none() | st.tuples(texts, integers, integers, st.binary(max_size=32)),
 )
 ENTRY = Entry(5, "a/b", 10, 4, 3, ("p", 1, 2))
 
