@@ -65,7 +65,8 @@ def test_the_plan_of_a_bare_machine_is_printed_under_an_empty_path() -> None:
         assert result.returncode == 0, result.stderr
         topics = re.findall(r"^ *\d+ ([a-z ]+):", text, re.MULTILINE)
         assert topics[:2] == ["engine", "engine"]
-        assert topics[-3:] == ["base image", "images", "stack"]
+        there = [topic for topic in topics if topic != "wheels"]  # this checkout may have them already
+        assert there[-3:] == ["base image", "images", "stack"]
 
 
 def test_with_docker_host_set_nothing_would_be_installed() -> None:
