@@ -166,10 +166,12 @@ class Committer:
         return f"{bound} and not sealed yet (is `logship seal` at work?)" if self.is_sealed else bound
 
     def _decide(self, batch: list[_Job], draft: Draft) -> list[Outcome]:
-        free = self._disk.free_bytes() - self._bounds.disk_free_min
+        whole = self._disk.free_bytes()
+        free = whole - self._bounds.disk_free_min
         left = self._left(free)
         cause = "the disk has less free than disk_free_min" if left == free else self._full()
-        return [self._outcome(job, draft, free if job.frees else left, cause) for job in batch]
+        # What makes room may use what is kept free.
+        return [self._outcome(job, draft, whole if job.frees else left, cause) for job in batch]
 
     def _outcome(self, job: _Job, draft: Draft, room: int, cause: str) -> Outcome:
         decided = job.decide(draft)

@@ -67,33 +67,44 @@ class Keeper:
         await self._committer.submit(lambda _: None)  # a chance to finish a segment that is old
         now_ms = self._now_ms()
         count = self._deletable(now_ms)
-        if count and self.held is not None:
-            await self._note_ends(self._disk.segments[count].lsn)
+        if count and self.held is not None and not await self._note_ends(self._disk.segments[count].lsn):
+            count = 0  # no room for it on the disk: else a shipper could not know its file again
         if count:
             self._index.drop_below(self._disk.segments[count].lsn)  # first: what is not listed is not read
             await self._committer.in_writer(lambda: self._disk.delete_oldest(count))
+        if self.held is not None and self.held.why:
+            return count  # what the lake has is not known now: no stream is taken for empty
         asked, self._asked = frozenset(self._asked), set()
         streams = list(self._state.streams.values())
-        ends = ended(streams, self.first_offset, self._disk.segments[0].lsn, asked, self._policy, now_ms)
+        ends = ended(
+            streams, self.first_offset, self._disk.segments[0].lsn, asked, self._policy, now_ms,
+            has_lake=self.held is not None,
+        )  # fmt: skip
         for kind, paths in ((Kind.RETIRE, ends.retire), (Kind.DELETE, ends.forget)):
             await asyncio.gather(*[self._bury(kind, self._state.streams[path]) for path in paths])
         return count
 
-    async def _note_ends(self, lsn: int) -> None:
-        """Note proof of the streams whose bytes are all below ``lsn``: they go, and the lake's are not read for it."""
+    async def _note_ends(self, lsn: int) -> bool:
+        """Note proof of the streams whose bytes are all below ``lsn``: they go, and the lake's are not read for it.
+
+        Whether it is noted.
+        """
         going = [
             stream
             for stream in self._state.streams.values()
             if not stream.retired and stream.proof is None and stream.last_lsn is not None and stream.last_lsn < lsn
         ]
         for at in range(0, len(going), PROVEN_AT_ONCE):
-            await asyncio.gather(*[self._note_end(stream) for stream in going[at : at + PROVEN_AT_ONCE]])
+            noted = await asyncio.gather(*[self._note_end(stream) for stream in going[at : at + PROVEN_AT_ONCE]])
+            if not all(noted):
+                return False
+        return True
 
-    async def _note_end(self, seen: StreamState) -> None:
+    async def _note_end(self, seen: StreamState) -> bool:
         assert self.tail_digest is not None
         found = await self.tail_digest(seen)
         if not isinstance(found, tuple):
-            return  # damaged, or gone meanwhile: there is no proof
+            return True  # damaged, or gone meanwhile: there is no proof
         digest, size = found
         entry = Entry(self._now_ms(), proof=(seen.path, seen.next_offset, size, digest.value))
 
@@ -102,7 +113,7 @@ class Keeper:
             is_same = now is not None and (now.created_lsn, now.next_offset) == (seen.created_lsn, seen.next_offset)
             return Admitted(Kind.PROOF, 0, entry, b"", None) if is_same else None
 
-        await self._committer.submit(decide, frees=True)
+        return not isinstance(await self._committer.submit(decide, frees=True), Refusal)
 
     async def look(self) -> None:
         """Look at what the lake holds."""

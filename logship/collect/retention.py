@@ -78,11 +78,14 @@ def ended(
     asked: frozenset[StreamPath],
     policy: Policy,
     now_ms: int,
+    *,
+    has_lake: bool = False,
 ) -> Ends:
     """Which streams end. ``kept_lsn`` is where the journal begins, ``asked`` the tombstones somebody asked for lately.
 
     A closed stream becomes a tombstone when all of it is below ``kept_lsn``; an open one, whose program may only be
-    quiet, not before nothing came for as long as tombstones are kept.
+    quiet, not before nothing came for as long as tombstones are kept. So does a closed one of which a lake has had
+    bytes (``proof``) when there is no lake: it may only be out of sight.
     """
     retire, forget = [], []
     for stream in streams:
@@ -94,6 +97,7 @@ def ended(
                 forget.append(stream.path)
         elif max(stream.created_lsn, stream.last_lsn or 0) < kept_lsn and first_offset(stream) == stream.next_offset:
             idle_ms = now_ms - (stream.last_append_ms or stream.created_ms)
-            if stream.closed or idle_ms > policy.tombstone_seconds * 1000:
+            is_over = stream.closed and (has_lake or stream.proof is None)
+            if is_over or idle_ms > policy.tombstone_seconds * 1000:
                 retire.append(stream.path)
     return Ends(retire, forget)

@@ -55,18 +55,13 @@ class Exact:
         self._befores: dict[tuple[str, int, int], tuple[int, int, bytes] | None] = {}
 
     def first_offset(self, stream: StreamState) -> int | None:
-        """Where what it has of a stream begins; None where it has nothing that can be read."""
-        try:
-            for file in self._files(self._reader.manifest(), stream):
-                first = self._first_of(file, stream)
-                if first is not None:
-                    return first
-            held = self._unended(self._reader.manifest(), stream)
-            if held is not None:
-                return held.offset
-        except Unreadable:
-            return None
-        return None
+        """Where what it has of a stream begins; None where it has nothing. Raises Unreadable."""
+        for file in self._files(self._reader.manifest(), stream):
+            first = self._first_of(file, stream)
+            if first is not None:
+                return first
+        held = self._unended(self._reader.manifest(), stream)
+        return None if held is None else held.offset
 
     def read(self, stream: StreamState, start: int, end: int) -> Iterator[Piece | Hole | None]:
         """All bytes from ``start`` to ``end``, in order, in pieces and holes; None now and then while it looks."""

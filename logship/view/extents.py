@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from logship.collect.journal import Frame
 from logship.collect.stream import StreamState
 from logship.lake.exact import Exact
+from logship.lake.reader import Unreadable
 from logship.view.blocks import Block
 from logship.view.digests import DAMAGED, NOT_KEPT, Hole, Piece
 from logship.view.journal_reader import Damage, Journal, Picture
@@ -47,7 +48,10 @@ class Extents:
     def first_offset(self, stream: StreamState) -> int:
         """The first byte that is still kept, here or there; 0 where that cannot be read."""
         kept = self._kept(stream)
-        first = self._exact.first_offset(stream) if kept else None
+        try:
+            first = self._exact.first_offset(stream) if kept else None
+        except Unreadable:
+            return 0  # who reads from there is told why
         return kept if first is None else min(kept, first)
 
     def read(self, picture: Picture, stream: StreamState, start: int, end: int) -> Iterator[Piece | Hole | None]:

@@ -147,6 +147,9 @@ class History:
 
     def batch(self, picture: Picture, wanted: Wanted, start: int) -> Batch:
         """What completes from LSN ``start`` on, up to the picture's end or for about BATCH_BYTES_MAX of journal."""
+        kept = self.journal.segments()[0]
+        if start < kept:
+            return self._older_batch(picture, wanted, start, kept)
         streams = streams_of(picture.streams.values(), picture.identities, wanted)
         paths = [stream.path for stream in streams]
         end = picture.end
@@ -168,6 +171,15 @@ class History:
         given = (item for items in held.values() for item in items)
         late: list[Item] = [mark for mark in not_given(sought.placed, given) if wanted.time(mark.time_ms)]
         return Batch(start, end, list(merged([*held.values(), others, late])))
+
+    def _older_batch(self, picture: Picture, wanted: Wanted, start: int, end: int) -> Batch:
+        """The same of what the journal has no more: who comes back late reads on in the lake, a file at a time."""
+        streams = streams_of(picture.streams.values(), picture.identities, wanted, self.older.paths())
+        keep = keeper(wanted, streams, picture.identities)
+        to, held = self.older.completing(Sought(streams, keep), start, end, self.journal.began_ms(end) or 0)
+        losses = [*self._losses(picture, wanted, start, to)]
+        items = merged([*held, list[Item](losses)])
+        return Batch(start, to, [item for item in items if wanted.time(item.time_ms)])
 
     def skip(self, picture: Picture, wanted: Wanted, start: int, end: int) -> Iterator[Skipped | None]:
         """Count what completes between two LSNs, instead of giving it."""
@@ -238,12 +250,14 @@ class History:
                     yield loss_mark(lsn, loss, recorded_ms)
 
     def recorded_ms(self, picture: Picture, lsn: int) -> int | None:
-        """When the frame at ``lsn`` was written; None when it is as old as what retention took."""
+        """When the frame at ``lsn`` was written, about; None when it is as old as what retention took."""
         found = self._recorded.get((picture.store, lsn))
         if found is None:
             try:
                 found = self.journal.frame(lsn).entry.time_ms
-            except (Gone, Damage):
+            except Gone:
+                return self.older.received_ms(lsn)
+            except Damage:
                 return None
             if len(self._recorded) >= RECORDED_MAX:
                 self._recorded.clear()

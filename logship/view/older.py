@@ -13,7 +13,7 @@ from logship.collect.stream import StreamState
 from logship.lake.engine import Asking, Engine
 from logship.lake.exact import Exact
 from logship.lake.folder import LAKE
-from logship.lake.manifest import File
+from logship.lake.manifest import File, Manifest
 from logship.lake.reader import Reader, Unreadable
 from logship.lake.selection import Condition, Selection
 from logship.lake.sidecar import Candidates, Sidecars
@@ -70,6 +70,35 @@ class Older:
             return min((max(start, file.first_lsn) for file in self.reader.files(start, end)), default=end)
         except Unreadable:
             return end
+
+    def completing(self, sought: Sought, start: int, end: int, now_ms: int) -> tuple[int, list[list[Item]]]:
+        """What completes from LSN ``start`` on, stream by stream, and up to where: a file at a time, up to ``end``.
+
+        What is not there is a mark at ``now_ms``.
+        """
+        try:
+            manifest = self.reader.manifest()
+            file = next(iter(self.reader.files(start, end)), None)
+            if file is None or file.first_lsn > start:
+                to = end if file is None else min(end, file.first_lsn)
+                why = lacking(manifest, start, to)
+                return to, [[Mark(now_ms, "", 0, DAMAGE, why, start)]] if why else []
+            to = min(end, file.end_lsn)
+            born: dict[str, int] = {
+                stream.path: stream.created_lsn for stream in sought.streams if stream.path in file.streams
+            }
+            rows = self.reader.rows(file, sorted(born), start, to) if born else ()
+            found = _by_stream(_kept((row for row in rows if row[0].lsn >= born[row[0].stream]), sought))
+            return to, [*found.values()]
+        except Unreadable as error:
+            return end, [[Mark(now_ms, "", 0, DAMAGE, f"older lines cannot be read: {error}", start)]]
+
+    def received_ms(self, lsn: int) -> int | None:
+        """About when the frame at ``lsn``, which the journal has no more, was received; None where nothing is known."""
+        try:
+            return next((file.newest_received for file in self.reader.manifest().files if file.end_lsn > lsn), None)
+        except Unreadable:
+            return None
 
     def oldest_ms(self, end: int) -> int | None:
         """When the first of what it has below LSN ``end`` was received; 0: it has all there was; None: nothing."""
@@ -193,8 +222,25 @@ class Older:
         try:
             yield from _kept(self.reader.rows(file, selection.streams_in(file), start, end, condition.rows), sought)
         except Unreadable as error:
-            if not error.gone:
+            if not error.gone or self._is_named(file):
                 yield Mark(file.newest_ts, path, 0, DAMAGE, f"older lines cannot be read: {error}", file.first_lsn)
+
+    def _is_named(self, file: File) -> bool:
+        """Whether a file should be there: nobody has merged it, nor did retention take it."""
+        try:
+            return any(one.name == file.name for one in self.reader.files(file.first_lsn, file.end_lsn))
+        except Unreadable:
+            return True
+
+
+def lacking(manifest: Manifest, start: int, end: int) -> str:
+    """Why lines between two LSNs are in no file of the lake; nothing where there were none."""
+    for missing in manifest.not_sealed:
+        if missing.first_lsn < end and missing.end_lsn > start:
+            return f"lines are not in the lake: {missing.why}"
+    if any(one.first_lsn < end and one.end_lsn > start for one in manifest.deleted):
+        return "lines were taken by retention, out of the lake, too, before they were looked at"
+    return "lines were taken by retention before they were looked at" if end > manifest.sealed_end else ""
 
 
 def _kept(rows: Iterable[Row], sought: Sought) -> Iterator[Item]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from logship.collect.journal import Frame
-from logship.lake.manifest import Manifest
 from logship.lake.reader import Unreadable
 from logship.view.alerts.book import Match
 from logship.view.alerts.rule import Rule, is_own
@@ -19,6 +18,7 @@ from logship.view.history import History
 from logship.view.items import DAMAGE, Mark
 from logship.view.journal_reader import Damage, Picture
 from logship.view.lines import Line
+from logship.view.older import lacking
 from logship.view.pipes_keys import Part, reader
 from logship.view.segments import Gone
 from logship.view.select import Identity, Slow, Wanted, is_snapshot
@@ -121,7 +121,7 @@ class Lines:
             return Step(end, 0, missed=f"lines were taken by retention, and the lake cannot be read: {error}")
         if file is None or file.first_lsn > start:
             to = end if file is None else min(end, file.first_lsn)
-            return Step(to, 0, missed=_missing(manifest, start, to))
+            return Step(to, 0, missed=lacking(manifest, start, to))
         to, found = min(end, file.end_lsn), _Found(self._stopped)
         try:
             streams = [path for path in sorted(file.streams) if path in picture.streams and self._wanted(picture, path)]
@@ -148,16 +148,6 @@ class Lines:
             if test is not False:
                 hides = Wanted((), snapshots=rule.snapshots).hides_snapshots(identity)
                 yield _Of(rule.name, test, hides, tuple(reader(key) for key in rule.by))
-
-
-def _missing(manifest: Manifest, start: int, end: int) -> str:
-    """Why lines between two LSNs are in no file of the lake; nothing where there were none."""
-    for missing in manifest.not_sealed:
-        if missing.first_lsn < end and missing.end_lsn > start:
-            return f"lines are not in the lake: {missing.why}"
-    if any(one.first_lsn < end and one.end_lsn > start for one in manifest.deleted):
-        return "lines were taken by retention, out of the lake, too, before they were looked at"
-    return "lines were taken by retention before they were looked at" if end > manifest.sealed_end else ""
 
 
 class _Found:

@@ -166,6 +166,56 @@ def test_the_end_of_a_stream_that_only_the_lake_has_is_proved_without_a_viewer_a
     patiently(work())
 
 
+@pytest.mark.parametrize("how", ["cannot be read", "is missing", "is another store's"])
+def test_a_lake_that_is_out_of_sight_makes_no_tombstones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    manifest = tmp_path / "store" / LAKE / "manifest.json"
+
+    async def work() -> None:
+        async with sealed_away(tmp_path, monkeypatch) as (collector, written):
+            await collector.ask("POST", APP, {"Stream-Closed": "true"})
+            for _ in range(3):
+                await others(collector, 1)
+                await asyncio.to_thread(seal, tmp_path / "store")
+                await collector.store.retain()
+            assert collector.store._index.first_offset("web/1/app/i", len(written)) == len(written)
+        good = manifest.read_bytes()
+        if how == "is missing":
+            manifest.unlink()
+        elif how == "cannot be read":
+            manifest.write_bytes(b"this is none")
+        else:
+            manifest.write_text(json.dumps({**json.loads(good), "sealed_end": 1 << 40}))
+        async with inside(tmp_path, settings=SETTINGS) as again:
+            await again.store.retain()
+            manifest.write_bytes(good)
+            await again.store.retain()
+            look = await again.ask("HEAD", APP)
+            assert (look.status, look.headers["stream-next-offset"]) == (200, f"{len(written):020}")
+            listed = json.loads((await again.ask("GET", "/v1/streams?prefix=web/")).body)
+            assert not listed["retired"]
+
+    patiently(work())
+
+
+def test_on_a_full_disk_no_segment_goes_before_the_ends_that_go_with_it_are_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with sealed_away(tmp_path, monkeypatch) as (collector, _):
+            for _ in range(2):
+                await others(collector, 1)
+            await asyncio.to_thread(seal, tmp_path / "store")
+            with monkeypatch.context() as patch:
+                patch.setattr(collector.store._disk, "free_bytes", lambda: 0)
+                assert await collector.store.retain() == 0
+            assert await collector.store.retain() > 0
+            assert (await collector.ask("HEAD", APP)).headers["stream-tail-digest"] == tail_digest(LAST)
+
+    patiently(work())
+
+
 def tail_digest(written: bytes) -> str:
     """As HEAD says it of these bytes, the last 4,096 of them at most."""
     tail = written[-4096:]

@@ -331,6 +331,13 @@ def test_of_a_long_range_little_is_held(shelf: Shelf, monkeypatch: pytest.Monkey
     assert max(high - low for low, high in asked) <= 200_000
 
 
+def test_a_lake_that_cannot_be_read_moves_no_beginning(older: Shelf) -> None:
+    journal = Journal(older.folder)
+    stream = journal.picture().streams[APP]
+    (older.folder / LAKE / "manifest.json").write_text("this is none")
+    assert Extents(journal, Exact(Reader(older.folder))).first_offset(stream) == 0, "who reads from there is told why"
+
+
 def test_a_line_without_an_end_is_kept_by_the_lake_until_it_has_one(shelf: Shelf) -> None:
     shelf.append(APP, b"first\nproceed? ")
     shelf.rotate()

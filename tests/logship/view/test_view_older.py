@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from logship.collect.journal import Entry, Kind
 from logship.lake.folder import LAKE, MANIFEST
 from logship.lake.keep import Policy
+from logship.values import Loss
 from logship.view import query
 from logship.view.counting import Counting
 from logship.view.history import History
-from logship.view.items import DAMAGE, Item, Mark, TimedLine
+from logship.view.items import DAMAGE, LOSS, Item, Mark, TimedLine
 from logship.view.journal_reader import Journal
 from logship.view.lines import CUT
 from logship.view.pipes_result import Making
@@ -202,6 +203,56 @@ def test_what_the_lake_has_not_is_told_where_it_would_have_been(shelf: Shelf) ->
         assert marks(found) == ["lines are not in the lake: retention was quicker"]
         assert len(told(found)) == 3
     assert counted(history)["damaged"] == 1
+
+
+def batches(history: History, start: int) -> list[Item]:
+    """What somebody is given who comes back with a cursor."""
+    picture = history.journal.picture()
+    found: list[Item] = []
+    while start < picture.end:
+        batch = history.batch(picture, wanted(), start)
+        assert start < batch.end
+        found, start = [*found, *batch.items], batch.end
+    return found
+
+
+def test_who_comes_back_late_reads_on_in_the_lake(shelf: Shelf) -> None:
+    history = History(Journal(shelf.folder))
+    assert told(batches(history, 0)) == told(everything(history, wanted()))
+    second = told(batches(history, 0))[1][2]
+    assert [line[4].split()[1] for line in told(batches(history, second))] == [b"1", b"2", b"3"]
+    assert marks(batches(history, 0)) == []
+    for path in (shelf.folder / LAKE).rglob("*.parquet"):
+        path.write_bytes(b"this is none")
+    found = batches(History(Journal(shelf.folder)), 0)
+    assert all("cannot be read" in text for text in marks(found))
+    assert (len(told(found)), len(marks(found))) == (2, 1)
+    shutil.rmtree(shelf.folder / LAKE)
+    found = batches(History(Journal(shelf.folder)), 0)
+    assert (len(told(found)), marks(found)) == (2, ["lines were taken by retention before they were looked at"])
+
+
+def test_a_file_of_the_lake_that_is_missing_is_told(shelf: Shelf) -> None:
+    sorted((shelf.folder / LAKE).rglob("*.parquet"))[1].unlink()
+    history = History(Journal(shelf.folder))
+    for found in (everything(history, wanted()), tail(history, wanted(), 10)):
+        assert [line[4].split()[1] for line in told(found)] == [b"0", b"2", b"3"]
+        assert len(marks(found)) == 1
+
+
+def test_a_loss_is_shown_after_the_journal_has_let_go_of_its_record(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "store")
+    shelf.append("web/1/app/i", b"line 1\n")
+    shelf.lose(Loss("it", "web/1/app/i", 7, None, 99, "bytes", "", "", "a full disk", "counted"))
+    shelf.rotate()
+    shelf.append("web/1/app/i", b"line 2\n")
+    shelf.rotate()
+    seal(shelf.folder)
+    shelf.drop_oldest(1)
+    for found in (everything(History(Journal(shelf.folder)), wanted()), batches(History(Journal(shelf.folder)), 0)):
+        assert sorted(item.what for item in found if isinstance(item, Mark)) == [LOSS]
+        assert len(told(found)) == 2
+    shelf.close()
 
 
 @pytest.mark.parametrize("how", ["manifest", "file"])
