@@ -213,7 +213,8 @@ def test_ours_delivers_what_was_written_by_files_and_by_spools_and_after_an_outa
         folder = tmp_path / name
         folder.mkdir()
         found = work(folder)
-        assert (found.mib, found.collect_cpu > 0, found.ship_cpu > 0) == (8 if name == "file" else 4, True, True)
+        assert found.mib == (8 if name == "file" else 4)
+        assert found.collect_cpu + found.ship_cpu > 0, "in hundredths of a second: one of them may be none"
 
 
 def test_a_wrong_byte_is_no_result(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from logship.audit.counters_reach import Reach
 from logship.audit.counters_run import HEARTBEAT_SECONDS, SILENT_SECONDS, Counters, Plan
 from tests.logship.audit.fake_haproxy import FakeHaproxy
 from tests.logship.collect_http.live import TREE
+from tests.logship.ship.spools import until
 
 WINDOW = 10.0
 
@@ -79,7 +80,7 @@ def test_a_worker_that_stops_is_kept_until_its_last_count_is_read(desk: Desk) ->
     said = desk.turns(1.0)
     assert ("counted", 7, 44, True) in short(said)
     assert said[-1]["workers"] == [8]
-    assert not worker.held
+    until(lambda: not worker.held, "HAProxy has seen that it was let go of")
     new.lines = 3
     assert short(desk.turns(WINDOW)) == [("counted", 8, 3, False)]
 
