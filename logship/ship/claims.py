@@ -115,6 +115,8 @@ class Claims:
         unknown = tuple(each.link.path for each in asked if not streams.knows(each))
         if unknown:
             return Verdict(ask=unknown)
+        # What proves itself by its bytes goes before what only has the length.
+        asked.sort(key=lambda each: (tail := streams.tail(each)) is None or tail.digest is None)
         for stream in asked:
             tail = streams.tail(stream)
             if tail is not None and _ends(copy, tail, stream.link.base):

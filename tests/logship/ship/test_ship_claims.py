@@ -227,6 +227,17 @@ def test_a_copy_of_what_retention_has_removed_is_known_by_its_length(family: Fam
     assert found[longer] not in family.known
 
 
+def test_bytes_prove_more_than_a_length(family: Family) -> None:
+    """Generations of equal length: of an older one nothing but that is known any more."""
+    copy = family.file("x.log.1", FIRST, born=20)
+    original = family.file("x.log", SECOND, born=10)
+    family.stream("old", original, b"o" * len(FIRST), made=1)
+    family.tails[StreamPath("shop/host/file/old")] = Tail(len(FIRST))
+    path = family.stream("now", original, FIRST[:-5], made=2).links[0].path
+    assert copy not in family.assign()
+    assert family.families.found[copy].until == path, "its sender finds the copy, and what is missing in it"
+
+
 def test_a_copy_waits_while_the_file_that_had_its_content_finds_out(family: Family) -> None:
     """Its original has the stream, and was emptied: its sender compares, and takes the copy."""
     copy = family.file("x.log.1", FIRST, born=20)
