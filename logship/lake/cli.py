@@ -6,12 +6,14 @@ import argparse
 import signal
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 from logship import config
 from logship.collect.log import Log
 from logship.collect.retention import DAY_SECONDS
 from logship.commands import Command
 from logship.errors import USAGE, Fault
+from logship.lake.folder import LAKE, MANIFEST
 from logship.lake.keep import Policy, by_stream
 from logship.values import Invalid
 
@@ -60,17 +62,20 @@ def _seal(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
             raise
         hint = "install them: pip install 'duckdb>=1.4,<3' 'nanoarrow>=0.6' 'numpy>=1.24'"
         if options.optional:
-            return _off(str(error.name))
+            return _off(str(error.name), settings.store)
         raise Fault("seal without", str(error.name), "it is not installed", hint) from None
     return run(Plan(settings.store, policy, settings.disk_free_min, options.once))
 
 
-def _off(name: str) -> int:
+def _off(name: str, store: Path) -> int:
     """Say that nothing is sealed, and be no program that ends again and again.
 
     Signals have handlers: of a library that was imported threads may be there, which would take one that is blocked.
     """
-    hint = "the journal is kept as without a lake; in an image: `make images` fetches it where an index can be reached"
+    kept = "the journal is kept as without a lake"
+    if (store / LAKE / MANIFEST).exists():
+        kept = f"there is a lake, for which the journal waits until it is full: seal again, or move {store / LAKE} away"
+    hint = f"{kept}; in an image: `make images` fetches it where an index can be reached"
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -258,13 +258,18 @@ def test_without_the_library_it_says_what_to_install() -> None:
     assert "pip install" in result.stderr
 
 
-def test_where_it_is_optional_it_says_so_once_and_waits_to_be_stopped() -> None:
+@pytest.mark.parametrize("has_lake", [False, True])
+def test_where_it_is_optional_it_says_so_once_and_waits_to_be_stopped(tmp_path: Path, has_lake: bool) -> None:
+    if has_lake:
+        (tmp_path / LAKE).mkdir()
+        (tmp_path / LAKE / "manifest.json").write_text("{}")
     code = "import os, sys; sys.modules['nanoarrow'] = None; from logship.cli import main; "
-    code += "sys.exit(main(['seal', '--optional'], os.environ))"
+    code += f"sys.exit(main(['seal', '--optional', '--store', {str(tmp_path)!r}], os.environ))"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=TREE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     told = json.loads(process.stderr.readline())
     assert (told["event"], told["cause"]) == ("off", "nanoarrow is not installed: nothing is sealed")
+    assert (f"move {tmp_path / LAKE} away" in told["hint"]) == has_lake
     assert process.poll() is None
     process.terminate()
     assert process.wait(PATIENCE_SECONDS) == 0
