@@ -82,6 +82,19 @@ async def others(collector: Inside, count: int) -> None:
         assert (await collector.ask("POST", "/v1/stream/other", OCTETS, bytes(5000) + b"\n")).status == 204
 
 
+async def pushed_out(collector: Inside, store: Path) -> None:
+    """Others' appends, until nothing of the first stream is in the journal."""
+    for _ in range(3):
+        await others(collector, 1)
+        await asyncio.to_thread(seal, store)
+        await collector.store.retain()
+
+
+def journal_begins(collector: Inside, written: bytes) -> int:
+    """The first byte of the stream that the journal has."""
+    return collector.store._index.first_offset("web/1/app/i", len(written))
+
+
 async def whole(collector: Inside, offset: str = "-1") -> bytes:
     """A stream as any client reads it."""
     found = b""
@@ -116,11 +129,8 @@ def test_a_stream_is_read_from_its_beginning_though_the_journal_has_lost_it(
                 await collector.ask("GET", f"{APP}?offset=-1", {"If-None-Match": first.headers["etag"]})
             ).status == 304
             await collector.ask("POST", APP, {"Stream-Closed": "true"})
-            for _ in range(3):
-                await others(collector, 1)
-                await asyncio.to_thread(seal, tmp_path / "store")
-                await collector.store.retain()
-            assert collector.store._index.first_offset("web/1/app/i", len(written)) == len(written)
+            await pushed_out(collector, tmp_path / "store")
+            assert journal_begins(collector, written) == len(written)
             look = await collector.ask("HEAD", APP)
             assert look.headers["stream-tail-digest"] == tail_digest(LAST), "a shipper that starts has its proof"
             assert await whole(collector) == written
@@ -142,20 +152,14 @@ def test_the_end_of_a_stream_that_only_the_lake_has_is_proved_without_a_viewer_a
 ) -> None:
     async def work() -> None:
         async with sealed_away(tmp_path, monkeypatch) as (collector, written):
-            for _ in range(3):
-                await others(collector, 1)
-                await asyncio.to_thread(seal, tmp_path / "store")
-                await collector.store.retain()
-            assert collector.store._index.first_offset("web/1/app/i", len(written)) == len(written)
+            await pushed_out(collector, tmp_path / "store")
+            assert journal_begins(collector, written) == len(written)
             look = await collector.ask("HEAD", APP)
             assert look.headers["stream-tail-digest"] == tail_digest(LAST)
         async with inside(tmp_path, settings=SETTINGS) as again:
             look = await again.ask("HEAD", APP)
             assert look.headers["stream-tail-digest"] == tail_digest(LAST)
-            for _ in range(3):
-                await others(again, 1)
-                await asyncio.to_thread(seal, tmp_path / "store")
-                await again.store.retain()
+            await pushed_out(again, tmp_path / "store")
         async with inside(tmp_path, settings=SETTINGS) as later:
             look = await later.ask("HEAD", APP)
             assert look.headers["stream-tail-digest"] == tail_digest(LAST)
@@ -175,11 +179,8 @@ def test_a_lake_that_is_out_of_sight_makes_no_tombstones(
     async def work() -> None:
         async with sealed_away(tmp_path, monkeypatch) as (collector, written):
             await collector.ask("POST", APP, {"Stream-Closed": "true"})
-            for _ in range(3):
-                await others(collector, 1)
-                await asyncio.to_thread(seal, tmp_path / "store")
-                await collector.store.retain()
-            assert collector.store._index.first_offset("web/1/app/i", len(written)) == len(written)
+            await pushed_out(collector, tmp_path / "store")
+            assert journal_begins(collector, written) == len(written)
         good = manifest.read_bytes()
         if how == "is missing":
             manifest.unlink()
@@ -236,7 +237,7 @@ def test_what_the_lake_has_not_is_410_what_is_damaged_500_and_without_a_viewer_5
             reply = await collector.ask("GET", f"{APP}?offset=-1")
             assert (*refused(reply), reply.headers["retry-after"]) == (503, "no-viewer", "5")
             assert b"logship view" in reply.body
-            begins = collector.store._index.first_offset("web/1/app/i", len(written))
+            begins = journal_begins(collector, written)
             assert await whole(collector, f"{begins:020}") == written[begins:], "what is here needs no viewer"
             assert (await collector.ask("HEAD", APP)).headers["stream-tail-digest"]
 

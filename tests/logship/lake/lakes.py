@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import json
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from logship.collect.log import Log
 from logship.lake.folder import LAKE, Folder
@@ -72,3 +74,15 @@ def rebuilt(store: Path) -> Iterator[tuple[str, int, bytes]]:
     """The bytes of each line, by stream and offset."""
     for stream, offset, data in rows(store, f'stream, "offset", {EXACT}'):
         yield stream, offset, bytes(data)
+
+
+def without_duckdb(patch: pytest.MonkeyPatch) -> None:
+    """As on a machine where it is not installed."""
+    really = builtins.__import__
+
+    def refuse(name: str, *rest: Any) -> Any:
+        if name == "duckdb":
+            raise ImportError(name)
+        return really(name, *rest)
+
+    patch.setattr(builtins, "__import__", refuse)

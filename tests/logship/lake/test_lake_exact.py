@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import random
 import shutil
 import tempfile
@@ -29,7 +28,7 @@ from logship.view.items import TimedLine
 from logship.view.journal_reader import Journal
 from logship.view.lines import Line
 from logship.view.window import Windows
-from tests.logship.lake.lakes import rebuilt, seal
+from tests.logship.lake.lakes import rebuilt, seal, without_duckdb
 from tests.logship.lake.test_lake_lines import break_bodies
 from tests.logship.view.shelf import Shelf
 from tests.logship.view.test_view_history import everything, wanted
@@ -287,14 +286,7 @@ def test_a_stream_that_is_a_tombstone_is_still_given(older: Shelf) -> None:
 
 
 def test_without_duckdb_they_are_neither_damaged_nor_gone(older: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    really = builtins.__import__
-
-    def refuse(name: str, *rest: Any) -> Any:
-        if name == "duckdb":
-            raise ImportError(name)
-        return really(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    without_duckdb(monkeypatch)
     found = read(older.folder, 0, 28)
     assert [(one.start, one.end, one.what) for one in found if isinstance(one, Hole)] == [
         (low, high, UNREADABLE) for low, high in pairwise(range(0, 35, 7))

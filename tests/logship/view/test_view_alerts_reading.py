@@ -14,8 +14,8 @@ from logship.view.alerts.rule import Rule
 from logship.view.history import History
 from logship.view.journal_reader import Journal
 from tests.logship.lake.lakes import seal
+from tests.logship.view.alerting import rule
 from tests.logship.view.shelf import Shelf
-from tests.logship.view.test_view_alerts_core import rule
 
 EVENTS = '{"kind": "events", "program": "alerts"}'
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import shutil
 import tempfile
@@ -24,7 +23,7 @@ from logship.view.items import DAMAGE, LOSS, Item, Mark, TimedLine
 from logship.view.journal_reader import Journal
 from logship.view.lines import CUT
 from logship.view.pipes_result import Making
-from tests.logship.lake.lakes import seal
+from tests.logship.lake.lakes import seal, without_duckdb
 from tests.logship.lake.test_lake_lines import PIECES, fill
 from tests.logship.view.shelf import BORN_MS, Shelf
 from tests.logship.view.test_view_history import everything, tail, wanted
@@ -268,14 +267,7 @@ def test_a_lake_that_cannot_be_read_is_a_mark_and_never_silence(shelf: Shelf, ho
 
 
 def test_without_duckdb_it_is_said_that_older_lines_are_there(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    really = builtins.__import__
-
-    def refuse(name: str, *rest: Any) -> Any:
-        if name == "duckdb":
-            raise ImportError(name)
-        return really(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    without_duckdb(monkeypatch)
     found = everything(History(Journal(shelf.folder)), wanted())
     assert any("not installed" in text for text in marks(found))
     assert len(told(found)) == 2
