@@ -20,7 +20,8 @@ from datetime import time as clock
 from decimal import Decimal
 from typing import Any
 
-from logship.lake.views import LOSSES, quoted, statements
+from logship.lake.sql import quoted
+from logship.lake.views import LOSSES, statements
 
 ROWS_AT_ONCE = 500
 MEMORY = "400MB"

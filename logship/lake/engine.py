@@ -13,13 +13,12 @@ from typing import Any
 
 from logship.lake.folder import LAKE
 from logship.lake.manifest import File
-from logship.lake.reader import COLUMNS, FLAGS, ROWS_AT_ONCE, Unreadable, no_duckdb
+from logship.lake.reader import COLUMNS, FLAGS, ROWS, ROWS_AT_ONCE, Unreadable, connected
 from logship.lake.sql import Sql
 from logship.view.lines import Line
 
 MEMORY = "600MB"
 THREADS_MAX = 8
-ROWS = "read_parquet(?, hive_partitioning = false, file_row_number = true)"
 
 
 class TooLarge(Exception):
@@ -42,18 +41,8 @@ class Engine:
         """Somebody who asks. Raises Unreadable without DuckDB."""
         with self._lock:
             if self._connection is None:
-                try:
-                    import duckdb
-                except ImportError:
-                    raise no_duckdb() from None
-                config: dict[str, Any] = {
-                    "threads": min(os.cpu_count() or 1, THREADS_MAX),
-                    "memory_limit": MEMORY,
-                    "temp_directory": "",
-                    "autoload_known_extensions": False,
-                    "preserve_insertion_order": False,
-                }
-                self._connection = duckdb.connect(":memory:", config=config)
+                threads = min(os.cpu_count() or 1, THREADS_MAX)
+                self._connection = connected(threads=threads, memory_limit=MEMORY, preserve_insertion_order=False)
                 self._connection.execute("SET parquet_metadata_cache = true").fetchall()
             return Asking(self._store, self._connection.cursor())
 

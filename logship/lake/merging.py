@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from logship.lake import plan
 from logship.lake.manifest import File, Manifest
+from logship.lake.sql import quoted, rows_of
 
 FILES_MIN = 16
 
@@ -58,18 +59,9 @@ def query(paths: Sequence[str], without: frozenset[str] = frozenset()) -> str:
     Sorted as a whole: DuckDB gives a union of ranges out of order where it writes a file of it. One has its order.
     """
     order = ' ORDER BY stream, lsn, "offset"' if len(paths) > 1 else ""
-    return f"FROM {_read(paths)} WHERE {but(without)}{order}"
+    return f"FROM {rows_of(paths)} WHERE {but(without)}{order}"
 
 
 def but(without: frozenset[str]) -> str:
     """The condition that a row is of no such stream."""
-    return f"stream NOT IN ({', '.join(map(_text, sorted(without)))})" if without else "true"
-
-
-def _read(paths: Sequence[str]) -> str:
-    return f"read_parquet([{', '.join(map(_text, paths))}], hive_partitioning = false)"
-
-
-def _text(text: str) -> str:
-    quoted = text.replace("'", "''")
-    return f"'{quoted}'"
+    return f"stream NOT IN ({', '.join(map(quoted, sorted(without)))})" if without else "true"

@@ -20,6 +20,7 @@ from nanoarrow.c_array_stream import CArrayStream
 from logship.lake.batch import Batch
 from logship.lake.columns import COLUMNS, TYPED, Column, Type
 from logship.lake.regular import FORM, TIMERS, VALUES, WORDS
+from logship.lake.sql import quoted, rows_of
 
 ROWS = 20_480
 """Of a row group: small ones make a window of a minute cheap."""
@@ -65,9 +66,7 @@ class Parquet:
         timers = f"SELECT *, CASE WHEN regular <> 0 THEN {TIMERS} END AS t FROM ({words})"
         try:
             self._connection.register("rows", rows)
-            self._connection.execute(
-                f"COPY (SELECT {selected} FROM ({timers})) TO '{_quoted(path)}' {OPTIONS}"
-            ).fetchall()
+            self._connection.execute(f"COPY (SELECT {selected} FROM ({timers})) TO {quoted(path)} {OPTIONS}").fetchall()
         except duckdb.OutOfMemoryException as error:
             raise TooMuch(str(error)) from error
         except duckdb.Error as error:
@@ -77,12 +76,12 @@ class Parquet:
 
     def join(self, parts: Sequence[Path], path: Path) -> None:
         """Make a file of the rows of several, in order. Raises OSError, and TooMuch."""
-        self.copy(f"FROM {_read(parts)}", path)
+        self.copy(f"FROM {rows_of(parts)}", path)
 
     def copy(self, query: str, path: Path) -> None:
         """Make a file of what a query gives, in order. Raises OSError, and TooMuch."""
         try:
-            self._connection.execute(f"COPY ({query}) TO '{_quoted(path)}' {OPTIONS}").fetchall()
+            self._connection.execute(f"COPY ({query}) TO {quoted(path)} {OPTIONS}").fetchall()
         except duckdb.OutOfMemoryException as error:
             raise TooMuch(str(error)) from error
         except duckdb.Error as error:
@@ -96,7 +95,7 @@ class Parquet:
         times = ", ".join(f"epoch_ms({which}({name}))" for name in ("ts", "received") for which in ("min", "max"))
         try:
             columns = f"count(*), sum({size}), {times}, sum(hash(one)::HUGEINT)"
-            query = f"SELECT {columns} FROM {_read(paths)} one WHERE {where}"
+            query = f"SELECT {columns} FROM {rows_of(paths)} one WHERE {where}"
             (found,) = self._connection.execute(query).fetchall()
         except duckdb.Error as error:
             raise _failed(error) from error
@@ -135,7 +134,7 @@ class Parquet:
         """
         query = (
             "SELECT stream, min(file_row_number), max(file_row_number), count(*) "
-            f"FROM read_parquet('{_quoted(path)}', hive_partitioning = false, file_row_number = true) "
+            f"FROM read_parquet({quoted(path)}, hive_partitioning = false, file_row_number = true) "
             "GROUP BY stream ORDER BY 2"
         )
         try:
@@ -149,7 +148,7 @@ class Parquet:
     def row_groups(self, path: Path) -> list[int]:
         """How many rows each row group has, in order. Raises OSError."""
         query = (
-            f"SELECT max(row_group_num_rows) FROM parquet_metadata('{_quoted(path)}') GROUP BY row_group_id "
+            f"SELECT max(row_group_num_rows) FROM parquet_metadata({quoted(path)}) GROUP BY row_group_id "
             "ORDER BY row_group_id"
         )
         try:
@@ -164,7 +163,7 @@ class Parquet:
         """
         query = (
             'SELECT "offset", coalesce(raw, encode(line)) || encode(terminator) AS data '
-            f"FROM read_parquet('{_quoted(path)}', hive_partitioning = false)"
+            f"FROM read_parquet({quoted(path)}, hive_partitioning = false)"
         )
         try:
             for chunk in nanoarrow.ArrayStream(self._connection.sql(query)):
@@ -177,15 +176,6 @@ class Parquet:
 def _whole(column: Any, number: int, code: Literal["i", "q"]) -> memoryview[int]:
     assert column.offset == 0, "DuckDB gives chunks that begin at their first row"
     return memoryview(column.buffers[number]).cast("B").cast(code)
-
-
-def _read(paths: Sequence[Path]) -> str:
-    listed = ", ".join(f"'{_quoted(path)}'" for path in paths)
-    return f"read_parquet([{listed}], hive_partitioning = false)"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _failed(error: Exception) -> OSError:

@@ -27,10 +27,10 @@ ROWS_AT_ONCE = 2_000
 _PIECE_BYTES = 1 << 20
 FLAGS = TORN | PART | CUT | OPEN
 _DATA = "coalesce(raw, encode(line)) || encode(terminator)"
+ROWS = "read_parquet(?, hive_partitioning = false, file_row_number = true)"
+"""Of one file or several, with their numbers."""
 COLUMNS = f'stream, "offset", lsn, epoch_ms(received), epoch_ms(ts), {_DATA}, flags'
 """What a Line is made of, and its time."""
-
-
 _NUMBERED = re.compile(r"file_row_number BETWEEN \d+ AND \d+")
 """What a condition says of the rows of one file alone."""
 
@@ -43,9 +43,13 @@ class Unreadable(Exception):
         self.gone = gone
 
 
-def no_duckdb() -> Unreadable:
-    """What to say where there is none."""
-    return Unreadable("they are in the lake, which only DuckDB reads, and that is not installed")
+def connected(**config: Any) -> Any:
+    """A connection to DuckDB that touches nothing but what it is asked about. Raises Unreadable where there is none."""
+    try:
+        import duckdb
+    except ImportError:
+        raise Unreadable("they are in the lake, which only DuckDB reads, and that is not installed") from None
+    return duckdb.connect(":memory:", config={"temp_directory": "", "autoload_known_extensions": False, **config})
 
 
 class Reader:
@@ -196,8 +200,7 @@ class Reader:
 
         try:
             # One thread reads a file in its own order: by stream and offset.
-            rows = "read_parquet(?, hive_partitioning = false, file_row_number = true)"
-            query = f"SELECT {columns} FROM {rows} WHERE {where}"
+            query = f"SELECT {columns} FROM {ROWS} WHERE {where}"
             cursor.execute(query, [str(path), *values])
             while found := cursor.fetchmany(ROWS_AT_ONCE):
                 yield found
@@ -209,15 +212,5 @@ class Reader:
     def _cursor(self) -> Any:
         with self._lock:
             if self._connection is None:
-                try:
-                    import duckdb
-                except ImportError:
-                    raise no_duckdb() from None
-                config: dict[str, Any] = {
-                    "threads": 1,
-                    "memory_limit": MEMORY,
-                    "temp_directory": "",
-                    "autoload_known_extensions": False,
-                }
-                self._connection = duckdb.connect(":memory:", config=config)
+                self._connection = connected(threads=1, memory_limit=MEMORY)
             return self._connection.cursor()

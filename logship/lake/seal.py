@@ -77,8 +77,8 @@ class Sealer:
         self._is_stopped = is_stopped
         self._now_ms = now_ms
         self._lines = TimedLines(journal, self._beginning)
-        self.parquet = self._parquet = Parquet()
-        self._proof = Proof(journal, self._parquet, self._beginning)
+        self.parquet = Parquet()
+        self._proof = Proof(journal, self.parquet, self._beginning)
         self._raw_bytes_max = RAW_BYTES_MAX
         self.manifest = folder.load()
         self._unended = folder.unended(self.manifest)
@@ -151,7 +151,7 @@ class Sealer:
             held += batch.held
             if held > HELD_MAX and not found.is_one_frame:
                 raise TooMuch(f"{held:,} bytes")
-            chunks.append(self._parquet.chunk(batch))
+            chunks.append(self.parquet.chunk(batch))
         damaged = tuple(place for one in expected for place in one.damaged)
         if not made.rows:
             self._publish(found, picture, None, damaged)
@@ -194,10 +194,10 @@ class Sealer:
         return stream is not None and stream.created_lsn == line.created_lsn and line.lsn >= deleted_end
 
     def _file(self, found: Piece, made: _Made, fresh: Path, chunks: list[Any], expected: list[Expected]) -> File:
-        self._parquet.write(fresh, chunks)
+        self.parquet.write(fresh, chunks)
         chunks.clear()
         size, check = sync(fresh)
-        filters = Filters(self._parquet.row_groups(fresh))
+        filters = Filters(self.parquet.row_groups(fresh))
         streams = self._proof.check(fresh, expected, filters)
         tokens = self._folder.put_beside(fresh, pack_filters(filters.made))
         name = self._folder.rename(fresh, found.start, found.end)

@@ -2,7 +2,7 @@
 
 Of each query there are two conditions: rows for which ``sure`` holds match, rows for which ``may`` does not hold do
 not; what lies between is judged by ``view.where`` itself. Mostly they are one and the same. A condition that is NULL
-does not hold. Left to others: which files and streams (``filters``), asking (``engine``).
+does not hold. Left to others: which files and streams (``selection``), asking (``engine``).
 """
 
 from __future__ import annotations
@@ -38,6 +38,16 @@ class Sql:
 
 
 TRUE, FALSE = Sql("true"), Sql("false")
+
+
+def quoted(text: object) -> str:
+    """A text as SQL writes it, where no value can be bound."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def rows_of(files: Iterable[object]) -> str:
+    """The rows of files, by their paths, in that order."""
+    return f"read_parquet([{', '.join(map(quoted, files))}], hive_partitioning = false)"
 
 
 def every(parts: Iterable[Sql]) -> Sql:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logship.lake.columns import COLUMNS
+from logship.lake.sql import quoted, rows_of
 
 _WHOSE = 'ts, stream, service, instance, "offset"'
 _HEAD = r"(?:^|\s)\S+:\d+ \[[^\]]*\] \S+ [^\s/]+/\S+ "
@@ -40,11 +41,6 @@ def _count(name: str) -> str:
             break
     found = _TO_COUNTS + "".join(parts)
     return f"({_text(found)} IS NOT NULL)::BIGINT" if name == "redispatched" else _number(found)
-
-
-def quoted(text: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 _TAKEN = {
@@ -81,7 +77,7 @@ VIEWS = {
 def statements(files: Sequence[str]) -> list[str]:
     """What makes the views of these files, and an empty table of losses."""
     if files:
-        rows = f"FROM read_parquet([{', '.join(map(quoted, files))}], hive_partitioning = false)"
+        rows = f"FROM {rows_of(files)}"
     else:
         nothing = ", ".join(f'NULL::{column.type.value} AS "{column.name}"' for column in COLUMNS)
         rows = f"SELECT {nothing} WHERE false"

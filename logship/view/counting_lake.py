@@ -88,7 +88,7 @@ class LakeCounting:
                     if len(files) > 1:
                         self._at_once = 1
                         continue
-                    if isinstance(error, Unreadable) and error.gone and not self._is_named(first):
+                    if isinstance(error, Unreadable) and error.gone and not self._older.is_named(first):
                         listed = self._older.listed(start, at)  # merged with others, or taken by retention
                         continue
                     yield from self._without(first, condition, start, at, isinstance(error, TooLarge))
@@ -186,9 +186,3 @@ class LakeCounting:
             self._progress.damaged += 1
         else:
             yield from steps
-
-    def _is_named(self, file: File) -> bool:
-        try:
-            return file.name in {one.name for one in self._older.reader.manifest().files}
-        except Unreadable:
-            return True

@@ -222,10 +222,10 @@ class Older:
         try:
             yield from _kept(self.reader.rows(file, selection.streams_in(file), start, end, condition.rows), sought)
         except Unreadable as error:
-            if not error.gone or self._is_named(file):
+            if not error.gone or self.is_named(file):
                 yield Mark(file.newest_ts, path, 0, DAMAGE, f"older lines cannot be read: {error}", file.first_lsn)
 
-    def _is_named(self, file: File) -> bool:
+    def is_named(self, file: File) -> bool:
         """Whether a file should be there: nobody has merged it, nor did retention take it."""
         try:
             return any(one.name == file.name for one in self.reader.files(file.first_lsn, file.end_lsn))

@@ -15,9 +15,10 @@ from logship.view.alerts.counts import Group
 from logship.view.alerts.evaluation import Change, Evaluation, read_evaluation
 from logship.view.alerts.notices import Notices, read_notices
 from logship.view.alerts.outbox import GivenUp, Outbox, Post, read_outbox
-from logship.view.alerts.payload import body, event_record, stamp
+from logship.view.alerts.payload import body, event_record
 from logship.view.alerts.rule import OF_ALL, OfAll, Rule
 from logship.view.alerts.standing import FIRING, RESOLVED
+from logship.view.records import stamp
 
 VERSION = 1
 GRACE_MS = 2000

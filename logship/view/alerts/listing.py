@@ -9,9 +9,10 @@ from logship.metrics import COUNTER, GAUGE, Family, gauges
 from logship.view.alerts.book import Book, place
 from logship.view.alerts.counts import Group
 from logship.view.alerts.evaluation import Evaluation
-from logship.view.alerts.payload import group_record, stamp
+from logship.view.alerts.payload import group_record
 from logship.view.alerts.rule import Rule
 from logship.view.alerts.standing import FIRING, PENDING, QUIET, Standing
+from logship.view.records import stamp
 
 Records = list[dict[str, Any]]
 GROUPS_MAX = 1000

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from logship.view.alerts.counts import Group
@@ -16,6 +15,7 @@ from logship.view.alerts.evaluation import Change
 from logship.view.alerts.notices import Notice
 from logship.view.alerts.rule import Rule
 from logship.view.alerts.standing import FIRING
+from logship.view.records import stamp
 
 ENTRIES_MAX = 50
 """Groups in one body; how many there are more is said there."""
@@ -25,11 +25,6 @@ NEVER = "0001-01-01T00:00:00Z"
 CONTEXT_MS = 60_000
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ODD = re.compile(r"[^A-Za-z0-9_]")
-
-
-def stamp(time_ms: int) -> str:
-    """RFC 3339 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def group_record(rule: Rule, group: Group) -> dict[str, str]:
