@@ -11,7 +11,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from logship.errors import Fault
@@ -67,27 +68,29 @@ class Shell:
         ``live`` lets its output through instead of keeping it. A program that is not there has status 127.
         """
         output = None if live else subprocess.PIPE
+        process: subprocess.Popen[str] | None = None
         try:
-            process = subprocess.Popen(
-                words,
-                cwd=folder,
-                env={**self.environment, **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=None if live else subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
-        except OSError as error:
-            return Outcome(127, str(error))
-        try:
+            with _signals_put_off():
+                try:
+                    process = subprocess.Popen(
+                        words,
+                        cwd=folder,
+                        env={**self.environment, **(environment or {})},
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=None if live else subprocess.STDOUT,
+                        text=True,
+                        errors="replace",
+                        start_new_session=True,
+                    )
+                except OSError as error:
+                    return Outcome(127, str(error))
             text, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return Outcome(124, f"{_kill(process)}\nended after {seconds:.0f} s without an end of its own")
-        except BaseException:
-            _kill(process)
-            raise
+        except BaseException as error:
+            said = _kill(process) if process else ""
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return Outcome(124, f"{said}\nended after {seconds:.0f} s without an end of its own")
         return Outcome(process.returncode, text or "")
 
     def must(
@@ -103,6 +106,26 @@ class Shell:
     def _with_system_path(self) -> str:
         known: Sequence[str] = [part for part in self._path.split(":") if part]
         return ":".join([*known, *(part for part in SYSTEM_PATH.split(":") if part not in known)])
+
+
+@contextlib.contextmanager
+def _signals_put_off() -> Iterator[None]:
+    """A signal that ends this command comes when this is over: a program that just begins is killed by its name."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal is heard here
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    heard = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in heard:
+            signal.signal(number, lambda number, _frame: came.append(number))
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _kill(process: subprocess.Popen[str]) -> str:
