@@ -20,6 +20,7 @@ import pytest
 
 from tests.conformance.run import FOLDER
 from tests.logship.ship.spools import INCARNATION, Shipper, Spool, Writer, until
+from tests.ports import free_port
 
 NODE = shutil.which("node")
 INSTALLED = FOLDER / "node_modules" / "@durable-streams" / "server"
@@ -39,7 +40,7 @@ class ReferenceServer:
     def __init__(self, data: Path | None) -> None:
         self._data = data
         self._process: subprocess.Popen[str] | None = None
-        self.port = 0
+        self.port = free_port()
         self.start()
 
     @property

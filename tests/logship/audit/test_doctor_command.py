@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from logship.audit import doctor_cli
 from logship.audit.doctor import ALL
+from logship.audit.doctor_inside import Machine
 from logship.audit.doctor_output import table
 from logship.audit.lints.kinds import Kind
+from logship.cli import main
 
 TREE = Path(__file__).resolve().parents[3]
 CFG = """\
@@ -149,13 +153,16 @@ def test_what_is_none_of_its_kind_is_not_called_good(tmp_path: Path, kind: str, 
     assert str(path) in result.stderr
 
 
-def test_where_nothing_runs_it_asks_for_files(tmp_path: Path) -> None:
-    nowhere = str(tmp_path)
-    result = doctor(
-        SUPERVISE_DECLARATION=f"{nowhere}/a", SUPERVISE_RUN_DIR=nowhere, SUPERVISE_HAPROXY_CFG=f"{nowhere}/b"
-    )
-    assert result.returncode == 2
-    assert "docker exec" in result.stderr
+def test_where_nothing_runs_it_asks_for_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine without a process and without a file: on the one that the tests run on, anything may run."""
+    monkeypatch.setattr(doctor_cli, "Machine", partial(Machine, root=tmp_path))
+    assert main(["doctor"], {}) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no supervisord, HAProxy or spool is set up here" in said.err
+    assert "docker exec" in said.err
 
 
 def test_the_document_has_every_lint_as_the_command_lists_it() -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.logship.ship.spools import INCARNATION, TREE, until
+from tests.ports import free_port
 
 
 class Collector:
     """``logship collect`` as a process, always at the same port and with the same store."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.words = ["collect", "--store", str(folder / "store"), "--listen", f"127.0.0.1:{self.port}"]
         self.words += options

@@ -17,6 +17,7 @@ from logship.wire.fields import Headers, Pairs
 from logship.wire.parsing import parse_append, parse_create, parse_look
 from logship.wire.refusal import Code, Refusal
 from tests.logship.ship.model import ModelCollector, told
+from tests.ports import free_port
 
 PREFIX = "/v1/stream/"
 
@@ -33,7 +34,7 @@ class CollectorServer:
         self.lock = threading.Lock()
         self.requests: list[tuple[str, str]] = []
         self.fault: Callable[[str, str], str] = lambda _method, _path: ""
-        self.port = 0
+        self.port = free_port()
         self._server: ThreadingHTTPServer | None = None
         self._open: set[socket.socket] = set()
         self.start()
@@ -60,7 +61,6 @@ class CollectorServer:
             allow_reuse_address = True
 
         self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from logship.ship.http_sink import Place, Sink, Unanswered
+from tests.logship.ship.spools import until
+from tests.ports import free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -22,7 +24,7 @@ class RawServer:
     def __init__(self, script: Callable[[socket.socket], None]) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.place = Place("127.0.0.1", self._listener.getsockname()[1])
-        self.connections = 0
+        self.connections = self.ended = 0
         self._script = script
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -36,6 +38,7 @@ class RawServer:
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
             self._script(connection)
+        self.ended += 1
 
     def close(self) -> None:
         self._listener.close()
@@ -122,7 +125,7 @@ def test_a_kept_connection_that_died_fails_as_stale_and_the_next_request_connect
     sink = Sink(server.place)
     for _ in range(3):
         sink.exchange("GET", "/", [], None, 30)
-        time.sleep(0.05)  # the end of the connection comes in
+        until(lambda: server.ended == server.connections, "the end of the connection is here")
         with pytest.raises(Unanswered) as told:
             sink.exchange("GET", "/", [], None, 30)
         assert told.value.stale
@@ -130,11 +133,8 @@ def test_a_kept_connection_that_died_fails_as_stale_and_the_next_request_connect
 
 
 def test_nobody_listening_is_told_as_such() -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
     with pytest.raises(Unanswered, match="Connection refused") as told:
-        Sink(Place("127.0.0.1", port)).exchange("GET", "/", [], None, 30)
+        Sink(Place("127.0.0.1", free_port())).exchange("GET", "/", [], None, 30)
     assert told.value.absent
 
 

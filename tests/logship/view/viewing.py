@@ -15,6 +15,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 TREE = Path(__file__).resolve().parents[3]
 PATIENCE_SECONDS = 60.0
 
@@ -25,7 +27,7 @@ class Viewer:
     def __init__(self, folder: Path, *more: str) -> None:
         self._folder = folder
         self._more = more
-        self.port = 0
+        self.port = free_port()
         self.process: subprocess.Popen[str] | None = None
 
     @property
@@ -43,7 +45,7 @@ class Viewer:
         said = self.process.stdout.readline()
         match = re.match(r"logship view: http://127\.0\.0\.1:(\d+), ", said)
         assert match is not None, said
-        self.port = int(match[1])
+        assert self.port == int(match[1])
 
     def stop(self, number: int = signal.SIGTERM) -> int | None:
         """End it; its exit status."""

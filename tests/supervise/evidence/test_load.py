@@ -73,17 +73,17 @@ def server(behave: Behave) -> Iterator[int]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-        asyncio.run_coroutine_threadsafe(end(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(end(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 
 def judged(behave: Behave, kinds: Mapping[str, int] | None = None, requests: int = 10, **options: Any) -> Outcome:
     """What a load on such a server comes to."""
     with server(behave) as port:
-        load = Load("127.0.0.1", port, kinds or {"keep-alive": 1}, requests_min=requests, seconds_max=30, **options)
-        return load.start().stop()
+        bounds = {"requests_min": requests, "seconds_max": 200, "timeout": 60}
+        return Load("127.0.0.1", port, kinds or {"keep-alive": 1}, **{**bounds, **options}).start().stop()
 
 
 async def good(asked: Asked) -> bool:
@@ -218,7 +218,7 @@ def test_an_announced_end_is_no_failure() -> None:
 
 
 def test_an_end_while_no_request_is_on_the_connection_harms_nobody_and_is_counted() -> None:
-    outcome = judged(write(GOOD, stay=False), {"slow": 1}, requests=5, slow_pause=0.2)
+    outcome = judged(write(GOOD, stay=False), {"slow": 5}, requests=10, slow_pause=2)
     assert outcome.failed == 0, outcome
     assert outcome.closed_idle >= 4
 
@@ -275,7 +275,7 @@ def test_a_session_that_moves_or_forgets_is_told() -> None:
 
 def test_moves_away_from_a_server_that_was_said_to_be_gone_have_a_known_reason() -> None:
     with server(sticky_server(wander=True)) as port:
-        load = Load("127.0.0.1", port, {"sticky": 1}, requests_min=20, seconds_max=30).start()
+        load = Load("127.0.0.1", port, {"sticky": 1}, requests_min=20, seconds_max=200, timeout=60).start()
         load.gone("a", "b")
         outcome = load.stop()
     assert outcome.sessions_moved > 0
@@ -294,8 +294,8 @@ def test_while_it_runs_a_load_tells_requests_servers_and_waits_for_more() -> Non
 
 def test_a_load_ends_by_itself_at_its_bound() -> None:
     with server(good) as port:
-        load = Load("127.0.0.1", port, {"slow": 1}, requests_min=10**9, seconds_max=0.2, slow_pause=0.05).start()
-        assert not load.wait(10**9, seconds=20)
+        load = Load("127.0.0.1", port, {"slow": 1}, requests_min=10**9, seconds_max=2, slow_pause=0.05).start()
+        assert not load.wait(10**9, seconds=60)
         outcome = load.stop()
     assert 0 < outcome.requests < 1000
 

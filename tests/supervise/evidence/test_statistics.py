@@ -15,7 +15,7 @@ from tests.supervise.evidence.fake_stack import FakeStack, running
 
 def eventually(watch: Watch, host: str, after: float, *, out: bool) -> float:
     """The moment, once it was seen."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         at = watch.first(host, after, is_out if out else lambda status: status is not None)
         if at is not None:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,13 +18,15 @@ from xmlrpc.client import ServerProxy
 import pytest
 from supervisor.xmlrpc import SupervisorTransport
 
+from tests import ports
+
 PATIENCE_SECONDS = 60.0
 """No test depends on speed: this is how long a slow machine may take."""
 
 Event = dict[str, Any]
 
 
-def until(what: str, found: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
+def until(what: str, found: Callable[[], Any], seconds: float = PATIENCE_SECONDS, every: float = 0.02) -> Any:
     """What ``found`` returns, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while True:
@@ -33,7 +34,7 @@ def until(what: str, found: Callable[[], Any], seconds: float = PATIENCE_SECONDS
         if result:
             return result
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 class Life:
@@ -170,6 +171,4 @@ def life() -> Iterator[Life]:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    return ports.free_port()

@@ -96,7 +96,8 @@ def test_a_volume_that_is_full_costs_no_start_and_no_line(life: Life, small_volu
     server.stop()
     first = start(life, server.url, "first", 1000)
     until("all is written", (life.run_dir / "wrote").exists)
-    until("the volume refuses bytes", lambda: b"No space left" in (first / "losses.jsonl").read_bytes())
+    told = first / "losses.jsonl"
+    until("the volume refuses bytes", lambda: told.exists() and b"No space left" in told.read_bytes())
     fill(small_volume)
     assert life.end() == 0
     fill(small_volume)

@@ -23,7 +23,7 @@ def port(server: socket.socket) -> int:
     return int(server.getsockname()[1])
 
 
-def wait(probe: Probe, seconds: float = 10) -> tuple[bool, str] | None:
+def wait(probe: Probe, seconds: float = 60) -> tuple[bool, str] | None:
     """Drive the probe as PID 1 does; None when nothing stirs for ``seconds``."""
     with select.epoll() as epoll:
         answer = probe.result
@@ -94,7 +94,7 @@ def test_an_http_check_reads_the_status_however_it_comes(
 
     thread = serve(listener, talk)
     assert wait(Probe(http(listener))) == answer
-    thread.join(10)
+    thread.join(60)
     assert got[0].startswith(b"GET /health?x=1 HTTP/1.0\r\nHost: 127.0.0.1:")
 
 
@@ -105,12 +105,12 @@ def test_an_answer_that_is_complete_is_not_waited_on_any_longer(listener: socket
     def talk(connection: socket.socket) -> None:
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
-        done.wait(20)
+        done.wait(120)
 
     thread = serve(listener, talk)
     assert wait(Probe(http(listener, 204))) == (True, "HTTP status 204")
     done.set()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_a_silent_server_is_overdue(listener: socket.socket) -> None:
@@ -122,20 +122,23 @@ def test_a_silent_server_is_overdue(listener: socket.socket) -> None:
 
 
 def test_a_status_seen_counts_although_the_body_never_ends(listener: socket.socket) -> None:
-    done = threading.Event()
+    said, done = threading.Event(), threading.Event()
 
     def talk(connection: socket.socket) -> None:
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\ndata")
-        done.wait(20)
+        said.set()
+        done.wait(60)
 
     thread = serve(listener, talk)
     probe = Probe(http(listener))
-    assert wait(probe, 0.2) is None
+    while not said.is_set():
+        assert wait(probe, 0.05) is None
+    assert wait(probe, 0.05) is None  # what was said is there, and read now
     assert probe.overdue() == (True, "HTTP status 200")
     probe.close()
     done.set()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_a_connection_that_is_never_taken_blocks_nothing() -> None:

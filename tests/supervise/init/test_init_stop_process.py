@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault
 
 import pytest
 
+from tests.supervise.init.conftest import until
+
 Life = Any
 
 SLEEP = 'command = ["/bin/sleep", "1000"]\nrestart = { start_seconds = 1 }\n'
-STUBBORN = """command = ["/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]\n"""
+
+
+def stubborn(life: Life, name: str) -> str:
+    """A program that takes no SIGTERM; ``until_trapped`` waits until that is so."""
+    script = f"trap '' TERM; touch {life.folder}/{name}; while :; do sleep 1; done"
+    return f"""command = ["/bin/sh", "-c", "{script}"]\n"""
+
+
+def until_trapped(life: Life, name: str) -> None:
+    until(f"{name} begins", (life.folder / name).exists)
 
 
 def descriptors(pid: int) -> dict[int, str]:
@@ -30,9 +40,11 @@ def descriptors(pid: int) -> dict[int, str]:
 
 def test_a_program_that_ignores_its_signal_is_killed_after_its_seconds(life: Life) -> None:
     life.start(
-        f"[program.a]\n{SLEEP}[program.b]\n{STUBBORN}stop = {{ seconds = 1 }}\nrestart = {{ start_seconds = 1 }}\n"
+        f"[program.a]\n{SLEEP}[program.b]\n{stubborn(life, 'b')}stop = {{ seconds = 1 }}\n"
+        "restart = { start_seconds = 1 }\n"
     )
     life.wait_healthy()
+    until_trapped(life, "b")
     assert life.end() == 0
     stopped = life.wait("stopped", program="b")
     assert stopped["text"] == "killed by SIGKILL"
@@ -42,35 +54,17 @@ def test_a_program_that_ignores_its_signal_is_killed_after_its_seconds(life: Lif
 
 def test_when_stop_seconds_are_over_everything_is_killed(life: Life) -> None:
     life.start(
-        f"[program.a]\n{STUBBORN}[program.b]\n{STUBBORN}after = ['a']\nready = {{ command = ['/bin/true'] }}\n"
-        "stop = { seconds = 60 }\n",
+        f"[program.a]\n{stubborn(life, 'a')}[program.b]\n{stubborn(life, 'b')}after = ['a']\n"
+        "ready = { command = ['/bin/true'] }\nstop = { seconds = 600 }\n",
         container="stop_seconds = 0.5",
     )
     life.wait("start", program="a")
     life.wait("start", program="b")
-    # The shell must have its trap: what it says after that is in its FIFO, whose size tells.
     until_trapped(life, "a")
     until_trapped(life, "b")
-    began = time.monotonic()
     assert life.end() == 0
-    assert time.monotonic() - began < 30
     assert [event["program"] for event in life.events("overdue")] != []
     assert {event["text"] for event in life.events("stopped")} == {"killed by SIGKILL"}
-
-
-def until_trapped(life: Life, name: str) -> None:
-    fifo = os.open(life.run_dir / "fifo" / name, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if os.read(fifo, 100):
-                    return
-            except BlockingIOError:
-                time.sleep(0.02)
-        raise AssertionError(f"{name} does not begin")
-    finally:
-        os.close(fifo)
 
 
 @pytest.mark.parametrize("group", ["true", "false"])
@@ -89,21 +83,17 @@ def test_no_stop_signal_is_lost_between_fork_and_exec(life: Life, group: str) ->
 
 def test_a_stop_that_comes_while_programs_start_ends_with_0(life: Life) -> None:
     names = [f"p{number}" for number in range(8)]
-    life.start("".join(f"[program.{name}]\n{SLEEP}stop = {{ seconds = 60 }}\n" for name in names))
+    programs = "".join(f"[program.{name}]\n{SLEEP}stop = {{ seconds = 600 }}\n" for name in names)
+    life.start(programs, container="stop_seconds = 600")
     life.wait("start", program="p0")
-    began = time.monotonic()
     assert life.end() == 0
-    assert time.monotonic() - began < 30
     assert {event["signal"] for event in life.events("exit")} == {"SIGTERM"}
 
 
 def test_a_signal_that_comes_before_supervisord_runs_is_not_lost(life: Life) -> None:
     """The kernel drops what PID 1 has no handler for, so it is blocked from the start."""
     life.start(f"[program.a]\n{SLEEP}")
-    deadline = time.monotonic() + 60
-    while not (life.run_dir / "plan.json").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until("there is a plan", (life.run_dir / "plan.json").exists, every=0.001)
     assert life.end() == 0
     assert life.wait("ended")["status"] == 0
 
@@ -113,7 +103,11 @@ def test_sighup_stops_all_in_order_and_starts_it_again_in_the_same_process(life:
     life.start(f"[program.a]\n{SLEEP}[program.b]\n{SLEEP}after = ['a']\nready = {{ command = ['/bin/true'] }}\n")
     life.wait_healthy()
     pids = {name: life.program(name)["pid"] for name in "ab"}
-    before, before_program = descriptors(life.pid), descriptors(pids["a"])
+    # A program's input and the FIFO, nothing of PID 1's, once supervise exec has become the program.
+    fifo = str(life.run_dir / "fifo" / "a")
+    own = {0: "/dev/null", 1: fifo, 2: fifo}
+    until("a has its own descriptors alone", lambda: descriptors(pids["a"]) == own)
+    before = descriptors(life.pid)
     life.signal(signal.SIGHUP)
     life.wait("init", life=2)
     life.wait("health", count=2, healthy=True)
@@ -127,9 +121,7 @@ def test_sighup_stops_all_in_order_and_starts_it_again_in_the_same_process(life:
         number: what for number, what in before.items() if number >= 256
     }
     assert len(after) <= len(before) + 3
-    # A program: its input and the FIFO, nothing of PID 1's.
-    fifo = str(life.run_dir / "fifo" / "a")
-    assert before_program == descriptors(again["a"]) == {0: "/dev/null", 1: fifo, 2: fifo}
+    until("a has its own descriptors alone, again", lambda: descriptors(again["a"]) == own)
     assert life.end() == 0
     assert not life.events("fault")
 
@@ -149,12 +141,15 @@ def test_sighup_again_and_again_leaks_nothing(life: Life) -> None:
 
 
 def test_a_shutdown_while_all_stop_to_start_again_is_a_shutdown(life: Life) -> None:
-    life.start(f"[program.a]\n{STUBBORN}stop = {{ seconds = 1 }}\n")
-    life.wait("start", program="a")
+    life.start(f"[program.a]\n{stubborn(life, 'a')}stop = {{ seconds = 600 }}\n", container="stop_seconds = 600")
+    pid = life.wait("start", program="a")["pid"]
     until_trapped(life, "a")
     life.signal(signal.SIGHUP)
     life.wait("stop", mode="restart")
-    assert life.end() == 0
+    life.signal(signal.SIGTERM)
+    life.wait("stop", mode="shutdown")
+    os.kill(pid, signal.SIGKILL)
+    assert life.status() == 0
     assert len(life.events("init")) == 1
 
 
@@ -179,10 +174,11 @@ def test_what_a_person_stops_stays_stopped_and_the_container_healthy(life: Life)
 
 def test_the_rpc_shutdown_is_an_ordered_stop_and_refuses_starts(life: Life) -> None:
     life.start(
-        f"[program.a]\n{SLEEP}[program.b]\n{STUBBORN}after = ['a']\n"
-        "ready = { command = ['/bin/true'] }\nstop = { seconds = 3 }\n"
+        f"[program.a]\n{SLEEP}[program.b]\n{stubborn(life, 'b')}after = ['a']\n"
+        "ready = { command = ['/bin/true'] }\nstop = { seconds = 600 }\n",
+        container="stop_seconds = 600",
     )
-    life.wait("start", program="b")
+    pid = life.wait("start", program="b")["pid"]
     until_trapped(life, "b")
     with pytest.raises(Fault, match=r"declared in supervise\.toml"):
         life.rpc.removeProcessGroup("a")
@@ -190,6 +186,7 @@ def test_the_rpc_shutdown_is_an_ordered_stop_and_refuses_starts(life: Life) -> N
     life.wait("stopping", program="b")
     with pytest.raises(Fault, match="SHUTDOWN_STATE"):
         life.rpc.startProcess("a")
+    os.kill(pid, signal.SIGKILL)
     assert life.status() == 0
     assert life.order("stopping") == ["stopping b", "stopping a"]
 

@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,14 @@ from supervise.up.cli import COMMANDS
 from supervise.up.request import NEEDS, VARIABLES, request_of
 from supervise.up.run import next_steps
 from supervise.up.stages import STAGES
+from tests.ports import free_port
 
 TREE = Path(__file__).resolve().parent.parent.parent.parent
 UP = TREE / "supervise" / "up"
 
 
 def supervise_up(*words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The command with this environment and nothing else."""
+    """The command with this environment and nothing else; one that hangs is a failure."""
     return subprocess.run(
         [sys.executable, "-m", "supervise.up", *words],
         cwd=TREE,
@@ -40,13 +40,10 @@ def supervise_up(*words: str, environment: dict[str, str] | None = None) -> subp
 def free_ports() -> dict[str, str]:
     """Variables that move the ports away from whatever runs here."""
     names = ("HTTP_PORT", "STATS_PORT", "ADMIN_PORT", "VIEWER_PORT")
-    sockets = [socket.socket() for _ in names]
-    for item in sockets:
-        item.bind(("127.0.0.1", 0))
-    numbers = [str(item.getsockname()[1]) for item in sockets]
-    for item in sockets:
-        item.close()
-    return dict(zip(names, numbers, strict=True))
+    numbers: set[int] = set()
+    while len(numbers) < len(names):
+        numbers.add(free_port())
+    return dict(zip(names, map(str, numbers), strict=True))
 
 
 @pytest.mark.skipif("Debian" not in Path("/etc/os-release").read_text(), reason="the plan of a Debian machine")
@@ -79,14 +76,12 @@ def test_with_docker_host_set_nothing_would_be_installed() -> None:
 def test_an_engine_that_does_not_answer_is_one_error_in_time(command: str) -> None:
     if not shutil.which("docker"):
         pytest.skip("no docker command on this machine")
-    began = time.monotonic()
     environment = {**free_ports(), "PATH": "/usr/local/bin:/usr/bin:/bin", "DOCKER_HOST": "tcp://127.0.0.1:1"}
     result = supervise_up(command, environment={**environment, "NODES": "3", "PROJECT": "logship-none"})
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.startswith(f"make {command}: cannot reach the Docker engine")
     assert "DOCKER_HOST=tcp://127.0.0.1:1" in result.stderr
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(
