@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -223,15 +222,9 @@ class Api:
         else:
             steps = self.history.tail(picture, asked.wanted, asked.count, end, with_open=with_open)
         while True:
-            found = await self.do(lambda: list(islice(steps, RECORDS_A_STEP if asked.count is None else 1)))
-            if not found:
+            items = await self.do(lambda: _step(steps))
+            if items is None:
                 return
-            items: list[Item] = []
-            for one in found:
-                if isinstance(one, list):
-                    items += one
-                elif one is not None:
-                    items.append(one)
             if not items:
                 yield []
             for at in range(0, len(items), RECORDS_A_STEP):
@@ -253,6 +246,18 @@ class Api:
     async def do(self, work: Callable[[], Answer]) -> Answer:
         """Do work on files in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+
+def _step(steps: Iterator[Item | list[Item] | None]) -> list[Item] | None:
+    """What is found until there is enough of it or nothing more for the moment; None at the end."""
+    found: list[Item] = []
+    for one in steps:
+        if one is None:
+            return found
+        found += one if isinstance(one, list) else [one]
+        if len(found) >= RECORDS_A_STEP:
+            break
+    return found or None
 
 
 def _check_cursor(lsn: int | None, picture: Picture) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from logship.collect.journal import Frame, Kind
+from logship.view.items import start_ms
+from logship.view.moment import EARLIER_MS_MAX
 
 BLOCK_FRAMES_MAX = 256
 BLOCK_BYTES_MAX = 1 << 20
@@ -22,6 +24,7 @@ BLOCK_BYTES_MAX = 1 << 20
 class Block:
     """Frames that lie together, from ``lsn`` to ``end``; received from ``oldest_ms`` to ``newest_ms``.
 
+    ``since_ms``: no line that completes in it, and no start, says an earlier time.
     ``fault``: why there are none to be found from ``lsn`` to the end of the segment.
     """
 
@@ -30,6 +33,7 @@ class Block:
     end: int
     oldest_ms: int
     newest_ms: int
+    since_ms: int
     fault: str | None = None
 
 
@@ -51,6 +55,7 @@ class SegmentBlocks:
         self._lsns = array("Q")
         self._oldest = array("Q")
         self._newest = array("Q")
+        self._since = array("q")
         self._frames = 0
         self._decoded = 0
         self._of: dict[str, array[int]] = {}
@@ -62,11 +67,13 @@ class SegmentBlocks:
             self._lsns.append(frame.lsn)
             self._oldest.append(frame.entry.time_ms)
             self._newest.append(frame.entry.time_ms)
+            self._since.append(_since_ms(frame))
             self._frames = self._decoded = 0
         self._frames += 1
         self._decoded += frame.entry.length
         self._oldest[-1] = min(self._oldest[-1], frame.entry.time_ms)
         self._newest[-1] = max(self._newest[-1], frame.entry.time_ms)
+        self._since[-1] = min(self._since[-1], _since_ms(frame))
         self.end = frame.end
         if frame.kind in (Kind.CREATE, Kind.APPEND, Kind.CLOSE):
             numbers = self._of.get(frame.entry.stream)
@@ -90,9 +97,16 @@ class SegmentBlocks:
         found = [self._block(number) for number in sorted(numbers)]
         if self.fault is not None and start <= self.end < end:
             since_ms = self._newest[-1] if self._newest else 0
-            found.append(Block(self.lsn, self.end, self.end + 1, since_ms, _LATER_MS, self.fault))
+            found.append(Block(self.lsn, self.end, self.end + 1, since_ms, _LATER_MS, since_ms, self.fault))
         return found
 
     def _block(self, number: int) -> Block:
         end = self._lsns[number + 1] if number + 1 < len(self._lsns) else self.end
-        return Block(self.lsn, self._lsns[number], end, self._oldest[number], self._newest[number])
+        oldest_ms, newest_ms, since_ms = self._oldest[number], self._newest[number], self._since[number]
+        return Block(self.lsn, self._lsns[number], end, oldest_ms, newest_ms, since_ms)
+
+
+def _since_ms(frame: Frame) -> int:
+    """The earliest time that anything in a frame can have."""
+    received_ms = frame.entry.time_ms
+    return min([received_ms - EARLIER_MS_MAX, *(start_ms(said, received_ms) for _, said in frame.entry.starts)])

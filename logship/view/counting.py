@@ -15,8 +15,9 @@ from logship.lake.grouping import Answers, grouping_of
 from logship.lake.reader import Unreadable
 from logship.lake.selection import Selection
 from logship.view.blocks import Block
+from logship.view.bounds import out_of_range
 from logship.view.counting_lake import LakeCounting, Progress
-from logship.view.history import History, out_of_range
+from logship.view.history import History
 from logship.view.items import START, Mark
 from logship.view.journal_reader import Damage, Picture
 from logship.view.language import Node

@@ -17,15 +17,16 @@ from logship.collect.stream import StreamState
 from logship.lake.reader import Reader, Unreadable
 from logship.lake.selection import Selection
 from logship.view.blocks import Block
+from logship.view.bounds import Bounds, out_of_range, too_old
 from logship.view.certain import certain
 from logship.view.items import DAMAGE, Batch, Item, Mark, Skipped, TimedLine, loss_mark
 from logship.view.journal_reader import Damage, Journal, Picture
 from logship.view.lines import Line
 from logship.view.losses import apart, concerns, not_given
 from logship.view.merge import merged
-from logship.view.moment import DAY_MS
-from logship.view.newest import Newest, from_first_line
+from logship.view.newest import Newest
 from logship.view.older import Older
+from logship.view.oldest import OldestFirst
 from logship.view.segments import Gone
 from logship.view.select import Wanted
 from logship.view.sought import Sought, keeper, streams_of
@@ -39,15 +40,6 @@ FRAMES_BACK_MAX = 10_000
 
 RECORDED_MAX = 20_000
 """Times of losses that are kept in memory: twice what the ledger holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The LSNs whose lines are wanted; ``with_open``: also lines that have no end yet."""
-
-    start: int
-    end: int
-    with_open: bool = False
 
 
 @dataclass(slots=True)
@@ -64,6 +56,7 @@ class History:
         self.journal = journal
         self.older = Older(Reader(journal.folder))
         self.windows = Windows(journal, sealed=self.older.exact.before)
+        self._oldest_first = OldestFirst(journal, self.older, self.windows)
         self._recorded: dict[tuple[int, int], int] = {}  # of frames with losses, by store and LSN
 
     # The last lines.
@@ -94,44 +87,10 @@ class History:
     # All of them.
 
     def everything(self, picture: Picture, wanted: Wanted, end: int, *, with_open: bool) -> Iterator[Item | None]:
-        """All wanted lines and marks below LSN ``end``, merged by time; one window a stream is held."""
+        """All wanted lines and marks below LSN ``end``, merged by time."""
         sought, others = self._sought(picture, wanted, 0, end)
         bounds = Bounds(0, end, with_open and end == picture.end)
-        kept = min(end, self.journal.segments()[0])
-        few = yield from self.older.few(sought, wanted, kept)
-        sources: list[Iterable[Item]] = [
-            self._stream(sought, stream, wanted, bounds, (few or {}).get(stream.path, ()), 0 if few is None else kept)
-            for stream in sorted(sought.streams, key=lambda stream: stream.path)
-        ]
-        gone = self.older.marks(wanted, kept)
-        yield from from_first_line(merged([*sources, others, gone]))
-
-    def _stream(
-        self, sought: Sought, stream: StreamState, wanted: Wanted, bounds: Bounds, found: Iterable[Item], start: int
-    ) -> Iterator[Item]:
-        """All of a stream; what was ``found`` of it is all below LSN ``start``."""
-        yield from found
-        segments = self.journal.segments()
-        yield from self.older.of_stream(sought, stream, wanted, start, min(bounds.end, segments[0]))
-        for number, segment_lsn in enumerate(segments if not stream.retired else ()):
-            following = segments[number + 1] if number + 1 < len(segments) else None
-            if following is not None and following <= stream.created_lsn:
-                continue
-            if segment_lsn >= bounds.end:
-                return
-            if following is not None and wanted.since_ms is not None:
-                began_ms = self.journal.began_ms(following)
-                if began_ms is not None and began_ms < wanted.since_ms:
-                    continue
-            try:
-                blocks = self.journal.blocks(segment_lsn, bounds.end).blocks([stream.path], 0, bounds.end)
-            except Gone:  # retention took it just now
-                end = min(bounds.end, following or bounds.end)
-                yield from self.older.of_stream(sought, stream, wanted, segment_lsn, end)
-                continue
-            for block in blocks:
-                if not out_of_range(block, wanted):
-                    yield from self._of_stream(block, sought, stream, bounds, wanted)
+        yield from self._oldest_first.items(sought, others, wanted, bounds)
 
     def whole(self, line: Line, size: int) -> bytes:
         """All ``size`` bytes of a line of which the beginning is held. Raises Gone and Damage."""
@@ -276,23 +235,6 @@ class History:
             return found
         return {path: [item for item in items if wanted.time(item.time_ms)] for path, items in found.items()}
 
-    def _of_stream(
-        self, block: Block, sought: Sought, stream: StreamState, bounds: Bounds, wanted: Wanted
-    ) -> Iterator[Item]:
-        given = (-1, -1)
-        try:
-            for item in self.windows.of_stream(block, sought, stream, bounds.end, with_open=bounds.with_open):
-                if isinstance(item, TimedLine):
-                    given = item.line.lsn, item.offset
-                if wanted.time(item.time_ms):
-                    yield item
-        except Gone:  # retention took it just now: what was not given is in the lake, if there is one
-            for item in self.older.of_stream(sought, stream, wanted, block.lsn, min(block.end, bounds.end)):
-                if not isinstance(item, TimedLine) or (item.line.lsn, item.offset) > given:
-                    yield item
-        except Damage as damage:
-            yield Mark(block.oldest_ms, stream.path, 0, DAMAGE, str(damage), block.lsn)
-
     def _newest_first(self, sought: Sought, wanted: Wanted, newest: Newest, floor: _Floor) -> Iterator[Block]:
         """Blocks below ``floor`` that may hold wanted lines, backwards, until they are older than is wanted or needed.
 
@@ -307,7 +249,7 @@ class History:
             if following is not None and following <= first:
                 return
             newest_ms = None if following is None else self.journal.began_ms(following)
-            if newest_ms is not None and _too_old(newest_ms, wanted, newest.enough_ms):
+            if newest_ms is not None and too_old(newest_ms, wanted, newest.enough_ms):
                 return
             try:
                 blocks = self.journal.blocks(segment_lsn, end).blocks(sought.paths, 0, end)
@@ -315,7 +257,7 @@ class History:
                 floor.lsn = min(end, following or end)
                 return
             for block in reversed(blocks):
-                if _too_old(block.newest_ms, wanted, newest.enough_ms):
+                if too_old(block.newest_ms, wanted, newest.enough_ms):
                     continue
                 if not out_of_range(block, wanted):
                     yield block
@@ -338,18 +280,4 @@ class History:
 
 
 def _too_old_for(wanted: Wanted, newest: Newest, newest_ms: int) -> bool:
-    return _too_old(newest_ms, wanted, newest.enough_ms)
-
-
-def _too_old(newest_ms: int, wanted: Wanted, enough_ms: int | None) -> bool:
-    """Whether what was received up to then is of no use: no line's time is after its receipt."""
-    return (wanted.since_ms is not None and newest_ms < wanted.since_ms) or (
-        enough_ms is not None and newest_ms < enough_ms
-    )
-
-
-def out_of_range(block: Block, wanted: Wanted) -> bool:
-    """Whether no line of the block can be in the range: a line's time is at most a day before its receipt."""
-    return (wanted.since_ms is not None and block.newest_ms < wanted.since_ms) or (
-        wanted.until_ms is not None and block.oldest_ms - DAY_MS >= wanted.until_ms
-    )
+    return too_old(newest_ms, wanted, newest.enough_ms)

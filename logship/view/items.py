@@ -125,6 +125,10 @@ def _within(loss: Loss) -> str:
 
 def start_mark(stream: str, offset: int, said: str, lsn: int, received_ms: int) -> Mark:
     """The mark of a program's start."""
+    return Mark(start_ms(said, received_ms), stream, offset, START, "the program was started", lsn)
+
+
+def start_ms(said: str, received_ms: int) -> int:
+    """When a program was started, which is not after that was received."""
     moment = parse_time(said)
-    time_ms = received_ms if isinstance(moment, Invalid) else min(received_ms, round(moment.timestamp() * 1000))
-    return Mark(time_ms, stream, offset, START, "the program was started", lsn)
+    return received_ms if isinstance(moment, Invalid) else min(received_ms, round(moment.timestamp() * 1000))

@@ -7,8 +7,10 @@ latest one before it. Ties are broken by stream, then offset, so the order is th
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
 
 REORDER_MS = 150
 """How long a follower's lines are gathered before they are put in order and shown. What arrives later stands later."""
@@ -26,17 +28,59 @@ class Placed(Protocol):
 
 
 Item = TypeVar("Item", bound=Placed)
+Key = tuple[int, str, int, int]
 
 
-def keyed(items: Iterable[Item]) -> Iterator[tuple[tuple[int, str, int, int], Item]]:
-    """The items of one stream with the keys that put them in place among others."""
-    latest = 0
-    for number, item in enumerate(items):
-        latest = max(latest, item.time_ms)
-        yield (latest, item.stream, item.offset, number), item
+class Keys:
+    """Gives the items of one stream, in its order, the keys that put them in place among others."""
+
+    def __init__(self) -> None:
+        self._latest = self._count = 0
+
+    def of(self, items: Iterable[Item]) -> Iterator[tuple[Key, Item]]:
+        """The next items with their keys, which do not fall."""
+        for item in items:
+            self._latest = max(self._latest, item.time_ms)
+            yield (self._latest, item.stream, item.offset, self._count), item
+            self._count += 1
 
 
 def merged(streams: Iterable[Iterable[Item]]) -> Iterator[Item]:
     """All items of streams that are each in their own order. Lazy: one item a stream is held."""
-    for _, item in heapq.merge(*(keyed(items) for items in streams), key=lambda pair: pair[0]):
+    return _in_order(Keys().of(items) for items in streams)
+
+
+class Gradual(Generic[Item]):
+    """``count`` streams merged while what they hold becomes known: the order is that of ``merged``."""
+
+    def __init__(self, count: int) -> None:
+        self._keys = [Keys() for _ in range(count)]
+        self._known: list[deque[tuple[Key, Item]]] = [deque() for _ in range(count)]
+
+    @property
+    def held(self) -> int:
+        """How many items are known and not given."""
+        return sum(map(len, self._known))
+
+    def add(self, number: int, items: Iterable[Item]) -> None:
+        """What comes next in a stream."""
+        self._known[number].extend(self._keys[number].of(items))
+
+    def before(self, time_ms: float) -> Iterator[Item]:
+        """What is known and placed before a time; no stream may have anything earlier that is not known yet."""
+        return _in_order(_taken(known, time_ms) for known in self._known)
+
+    def rest(self, streams: Sequence[Iterable[Item]]) -> Iterator[Item]:
+        """All that was not given, and what comes after it in each stream. Lazy."""
+        whole = zip(self._known, self._keys, streams, strict=True)
+        return _in_order(itertools.chain(known, keys.of(items)) for known, keys, items in whole)
+
+
+def _taken(known: deque[tuple[Key, Item]], time_ms: float) -> Iterator[tuple[Key, Item]]:
+    while known and known[0][0][0] < time_ms:
+        yield known.popleft()
+
+
+def _in_order(keyed: Iterable[Iterable[tuple[Key, Item]]]) -> Iterator[Item]:
+    for _, item in heapq.merge(*keyed, key=lambda pair: pair[0]):
         yield item

@@ -22,6 +22,8 @@ INHERITED_BYTES_MAX = 65_536
 """A line farther than this from the last one with a time does not take that one's: then the receipt is nearer."""
 INHERITED_MS_MAX = 2000
 """Nor one received later than this after it: what a program says after minutes of quiet was not said before them."""
+EARLIER_MS_MAX = DAY_MS + INHERITED_MS_MAX
+"""By so much a line's time is before its receipt at most."""
 
 _MONTHS = {
     name: number

@@ -6,8 +6,11 @@ fewer: starts of programs are not kept there. Left to others: files and rows (``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 from logship.collect.stream import StreamState
 from logship.lake.engine import Asking, Engine
@@ -19,10 +22,22 @@ from logship.lake.selection import Condition, Selection
 from logship.lake.sidecar import Candidates, Sidecars
 from logship.view.certain import certain
 from logship.view.items import DAMAGE, Hidden, Item, Mark
-from logship.view.seeking import ROWS_MAX, Row, Seeking
+from logship.view.seeking import Row, Seeking
 from logship.view.select import Wanted
 from logship.view.sought import Fate, Sought
 from logship.view.timed import timed
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What was found by stream, in its order, with all that completes below ``end_lsn``.
+
+    ``since_ms``: nothing that completes later, of what is in the lake, has an earlier time.
+    """
+
+    items: dict[str, list[Item]]
+    end_lsn: int
+    since_ms: float
 
 
 class Older:
@@ -134,29 +149,30 @@ class Older:
             if asking is not None:
                 asking.close()
 
-    def few(self, sought: Sought, wanted: Wanted, end: int) -> Generator[None, None, dict[str, list[Item]] | None]:
-        """All that completes below LSN ``end``, by stream in order, where that is not much; else None."""
-        asking = self.asking() if self.paths() else None
-        if asking is None or not _is_narrow(wanted):
-            return None
-        pieces: dict[str, list[list[Item]]] = {}
-        count = 0
-        seeking = self._seeking(asking, sought, end, None)
+    def oldest_first(self, sought: Sought, wanted: Wanted, end: int) -> Iterator[Piece]:
+        """What completes below LSN ``end``, a few files at a time; it ends early where one has much that is wanted."""
+        asking = self.asking() if self.paths() and _is_narrow(wanted) else None
+        if asking is None:
+            return
+        listed = self.listed(0, end)[::-1]
+        later = _later(listed, sought, wanted)
+        paths = set(sought.paths)
+        damages = [each for each in listed if isinstance(each, Mark) and each.stream in paths]
+        marks = deque(mark for mark in damages if wanted.time(mark.time_ms))
         try:
-            for found in seeking.through(self.listed(0, end), lambda _: False):
+            for found in self._seeking(asking, sought, end, None).through(listed, lambda _: False):
                 if isinstance(found, Mark):
-                    if found.stream in sought.paths and wanted.time(found.time_ms):
-                        pieces.setdefault(found.stream, []).append([found])
                     continue
-                count += len(found.rows or ())
-                if found.rows is None or count > ROWS_MAX:
-                    return None
-                for path, items in _by_stream(_kept(found.rows, sought)).items():
-                    pieces.setdefault(path, []).append(items)
-                yield None
+                first, last = found.files[0], found.files[-1]
+                if found.rows is None:
+                    yield Piece(_by_stream(_below(marks, first.first_lsn)), first.first_lsn, 0)
+                    return
+                before = [*_below(marks, first.first_lsn + 1)]
+                items = _by_stream([*before, *_kept(found.rows, sought), *_below(marks, last.end_lsn)])
+                yield Piece(items, last.end_lsn, later[last.name])
         finally:
             asking.close()
-        return {path: [item for items in reversed(held) for item in items] for path, held in pieces.items()}
+        yield Piece(_by_stream(marks), end, inf)
 
     def _seeking(self, asking: Asking | None, sought: Sought, end: int, last: int | None) -> Seeking:
         condition = partial(self.condition, sought.selection, start=0, end=end)
@@ -258,6 +274,32 @@ def _by_stream(items: Iterable[Item]) -> dict[str, list[Item]]:
     for item in items:
         found.setdefault(item.stream, []).append(item)
     return found
+
+
+def _below(marks: deque[Mark], lsn: int) -> Iterator[Mark]:
+    """Takes those below an LSN."""
+    while marks and marks[0].lsn < lsn:
+        yield marks.popleft()
+
+
+def _later(listed: Sequence[File | Mark], sought: Sought, wanted: Wanted) -> dict[str, float]:
+    """By file the earliest time of what may be wanted in those that are listed behind it."""
+    paths = set(sought.paths)
+    found: dict[str, float] = {}
+    earliest = inf
+    for each in reversed(listed):
+        if isinstance(each, Mark):
+            earliest = min(earliest, each.time_ms)
+            continue
+        found[each.name] = earliest
+        if not paths.isdisjoint(each.streams) and not _is_outside(each, wanted):
+            earliest = min(earliest, max(each.oldest_ts, wanted.since_ms or 0))
+    return found
+
+
+def _is_outside(file: File, wanted: Wanted) -> bool:
+    since_ms, until_ms = wanted.since_ms, wanted.until_ms
+    return (since_ms is not None and file.newest_ts < since_ms) or (until_ms is not None and file.oldest_ts >= until_ms)
 
 
 def _is_narrow(wanted: Wanted) -> bool:
