@@ -19,6 +19,7 @@ from logship.ship.followed import FileSource
 from logship.ship.globs import Place
 from logship.ship.held import Held
 from logship.ship.identity import Evidence, Known, Tail, candidate, new_id, stem
+from logship.ship.lately import Lately, by_inode
 from logship.ship.plain import PlainSender
 from logship.ship.resting import Resting
 from logship.ship.sources import Lane
@@ -64,12 +65,10 @@ class Families:
         self._sizes = Counter([*self.of.values(), *(each.place.family for each in self.found.values())])
         taken, later = self._ids(), set[Key]()
         names = {*taken, *known, *others}
-        by_inode: dict[int, dict[str, Known]] = {}
-        for name, each in known.items():
-            by_inode.setdefault(each.evidence.inode, {})[name] = each
+        inodes = by_inode(known)
         for key, found in waiting.items():
             evidence = found.file.evidence
-            fits = None if found.fresh else candidate(evidence, by_inode.get(evidence.inode, {}), taken)
+            fits = None if found.fresh else candidate(evidence, inodes.get(evidence.inode, {}), taken)
             if fits is not None and fits.id in others:
                 later.add(key)
             elif fits is not None and (fits.begun or not self._has_younger(found, fits.id)):
@@ -93,6 +92,28 @@ class Families:
                 names.add(fitting[key].id)
         return fitting
 
+    def assign_alone(
+        self, lately: Lately, rotated: Container[str], now_ns: int, others: Collection[str] = ()
+    ) -> dict[Key, Known]:
+        """The same of files for which the last list holds still, and that have no others in their family."""
+        if not any(key in lately for key in self.found):
+            return {}
+        self._sizes = Counter([*self.of.values(), *(each.place.family for each in self.found.values())])
+        fitting, taken = dict[Key, Known](), self._ids()
+        names = {*taken, *lately.names, *others}
+        for key, found in self.waiting.items():
+            family, evidence = found.place.family, found.file.evidence
+            alone = not found.place.rotated and family not in rotated and self._sizes[family] == 1
+            if key not in lately or found.fresh or not alone:
+                continue
+            lately.used(key)
+            fits = candidate(evidence, lately.at(evidence.inode), taken)
+            if fits is None or fits.id not in others:
+                fitting[key] = fits or self._new(found, names, now_ns)
+                taken.add(fitting[key].id)
+                names.add(fitting[key].id)
+        return fitting
+
     def busy(self, known: Mapping[str, Known], waiting: Container[Key]) -> set[str]:
         """The files at the collector that are here, or may be, as those ``waiting`` to be opened: none is gone."""
         there = {each.id for each in known.values() if (each.evidence.device, each.evidence.inode) in waiting}
@@ -110,15 +131,16 @@ class Families:
                 found.is_asked_about()
 
     def turns(self, lanes: Sequence[Lane]) -> list[Lane]:
-        """Those of ``lanes`` whose turn it may be: of each family the oldest that is not through."""
+        """Those of ``lanes``, all that are not through among them, whose turn it may be: the oldest of each family."""
         if not self.lanes:
             return list(lanes)
         first: dict[str, Lane] = {}
-        for lane, family in self.of.items():
-            before = first.get(family)
+        for lane in lanes:
+            family = self.of.get(lane)
+            before = None if family is None else first.get(family)
             if before is not None and before.sender.origin.incarnation < lane.sender.origin.incarnation:
                 continue
-            if not lane.sender.settled and not lane.sender.parked:
+            if family is not None and not lane.sender.settled and not lane.sender.parked:
                 first[family] = lane
         return [lane for lane in lanes if lane not in self.of or first.get(self.of[lane]) is lane]
 

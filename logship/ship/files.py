@@ -26,6 +26,7 @@ from logship.ship.globs import Place
 from logship.ship.held import Held
 from logship.ship.identity import PROGRAM, Evidence, Known
 from logship.ship.inquiry import Inquiry
+from logship.ship.lately import Lately
 from logship.ship.missing import MISSED_SECONDS, Missing
 from logship.ship.resting import Rest
 from logship.ship.sender import Sender
@@ -72,6 +73,7 @@ class Files:
         self.follow(patterns)
         self._look_at = self._room_at = 0.0
         self.inquiry = Inquiry()
+        self._lately = Lately()
         self._missing = Missing(0.0 if once else MISSED_SECONDS)
         self._gone: set[Evidence] = set()  # of files that were found gone
         self._looked = False
@@ -94,6 +96,7 @@ class Files:
         """The list is asked for."""
         self.inquiry.listing = True
         self._resting.asked()
+        self._lately.asked(self._finder.waiting)
 
     @property
     def pending(self) -> bool:
@@ -125,6 +128,7 @@ class Files:
             self._rest(now)
         self._make_room(now)
         self._finder.look()
+        self._follow_at_once()
         self._missing.look(now)
         ended = time.monotonic()
         pause = max(
@@ -136,7 +140,8 @@ class Files:
     def listed(self, known: Mapping[str, Known], now_ns: int) -> None:
         """The collector knows these files of this host."""
         self._resting.listed(known)
-        gone = {lane.sender.origin.incarnation for lane in self._sources.lanes.values() if _has_gone(lane)}
+        self._lately.came(known)
+        gone = self._ids_gone()
         for key, fits in self._families.assign(known, self.inquiry.tails, now_ns, gone).items():
             self._follow(key, self._families.found.pop(key), fits)
         if not self._families.asked:
@@ -182,6 +187,7 @@ class Files:
         """The collector may not know any more what it was known to have."""
         self._resting.doubted = True
         self.inquiry.over()
+        self._lately.over()
 
     def turns(self, lanes: Sequence[Lane]) -> list[Lane]:
         """Those of ``lanes`` whose turn it may be."""
@@ -202,6 +208,7 @@ class Files:
             self._room_at = now + ROOM_SECONDS
             self._rest(now)
             self._finder.open_waiting()
+            self._follow_at_once()
 
     def _rest(self, now: float) -> None:
         """Let go of files that are quiet, all of which is stored, where there are many, or others wait."""
@@ -233,6 +240,19 @@ class Files:
         self._forget(lane)
 
     # what becomes of it
+
+    def _follow_at_once(self) -> None:
+        """Follow files that were opened now, and of which the last list said what they are."""
+        families = self._families
+        for key, fits in families.assign_alone(
+            self._lately, self._finder.rotated, time.time_ns(), self._ids_gone()
+        ).items():
+            self._follow(key, families.found.pop(key), fits)
+        if not self._finder.waits:
+            self._lately.over()
+
+    def _ids_gone(self) -> set[str]:
+        return {lane.sender.origin.incarnation for lane in self._sources.lanes.values() if _has_gone(lane)}
 
     def _follow(self, key: Key, found: Found, known: Known) -> None:
         place = found.place

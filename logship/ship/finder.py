@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 
 from logship.ship.copies import Found, Key
@@ -36,6 +36,7 @@ class Finder:
         self._opener = Opener(trouble)
         self._files_max = 0
         self._asking: dict[Key, Place] = {}  # they are to be opened when there is room, the first one first
+        self.rotated: set[str] = set()  # families of which there is more than the file written to
         self._left = False  # patterns were taken away, and nobody looked since
 
     def follow(self, patterns: Sequence[str]) -> None:
@@ -51,7 +52,7 @@ class Finder:
         return len(self._asking)
 
     @property
-    def waiting(self) -> Container[Key]:
+    def waiting(self) -> Collection[Key]:
         """Those."""
         return self._asking.keys()
 
@@ -60,7 +61,7 @@ class Finder:
         assert self.globs is not None
         seen: dict[Key, Place] = {}
         asking: dict[Key, Place] = {}
-        rotated: set[str] = set()  # families of which there is more than the file written to
+        self.rotated = rotated = set()
         for place in self.globs.look():
             try:
                 facts = os.stat(place.path)  # noqa: PTH116  # text paths, many, several times a second

@@ -8,7 +8,7 @@ is begun while it stops.
 
 Sources are looked at when they say that they grow (``watch``), and every 50 ms while something does, every 200 ms else.
 Lines are gathered for 20 to 50 ms, or longer where appends are slow (``Gathering``). Each turn of the loop takes the
-answers that came, looks, gives turns to senders, and notes acknowledgements for spool.
+answers that came, looks, notes acknowledgements for spool, and gives turns to senders (``turns``).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from logship.ship.sources import AnyCommands, Lane, Sources
 from logship.ship.states import Acknowledged, Command, ListChain, Prove, Say, Send, State
 from logship.ship.talk import SPEECH_KEY, tell
 from logship.ship.traffic import Traffic
+from logship.ship.turns import Turns
 from logship.ship.watch import Watch
 from logship.spool.instance import part
 from logship.wire.requests import Look
@@ -55,17 +56,17 @@ class Ship:
         self._log = Log()
         self._sources = Sources([SpoolFolder(path) for path in plan.spools], plan.instance, self._log.say)
         self._traffic = Traffic(plan, self._sources, self._log, self._doubt)
+        self._turns = Turns(self._sources, self._traffic.schedule)
         self._own = [each for each in self._sources.given if each.identity["host"] == self._sources.host]
         service = plan.service or next((each.identity["service"] for each in self._own), SERVICE)
         patterns = [*plan.follow, *declared(self._own)]
-        self._files = Files(
-            patterns, service, part(self._sources.host), self._sources, self._traffic.schedule.forget, plan.once
-        )
-        self._adopter = Adopter(plan.adopt, self._sources, self._log.say, self._traffic.schedule.forget, plan.once)
+        host, forget = part(self._sources.host), self._turns.forget
+        self._files = Files(patterns, service, host, self._sources, forget, plan.once)
+        self._turns.of_files = self._files.turns
+        self._adopter = Adopter(plan.adopt, self._sources, self._log.say, forget, plan.once)
         self._results = self._traffic.results
         self._watch = Watch(partial(self._results.put, None))
         self._hung_up = False  # SIGHUP came
-        self._listing: set[str] = set()  # incarnations whose list is asked for
         self._grew_at = self._progress_at = time.monotonic()
         self._look_at = 0.0
         self._stop_at: float | None = None
@@ -90,12 +91,9 @@ class Ship:
                 self._read_again(now)
             if now >= self._look_at:
                 self._look(now)
-            for lane in self._sources.lanes.values():
-                self._perform(lane, lane.sender.tick(now, random.random()))
             for lane, commands in self._traffic.settle(now, random.random()):
                 self._perform(lane, commands)
             self._grant(now)
-            self._sources.note_acked(now)
             self._log.summary(now, lambda: self._sources.behind_bytes)
             if not self._plan.once:
                 server = {"server": "plain"} if self._traffic.talk.plain else {}
@@ -167,7 +165,7 @@ class Ship:
             return
         lane, request, answer = self._sources.lanes[result.job.key], result.job.request, result.answer
         if isinstance(request, ListChain):
-            self._listing.discard(request.incarnation)
+            self._turns.listing.discard(request.incarnation)
         if answer is not None and isinstance(request, Send | Push) and answer.status < 300:
             lane.sent += result.size
             self._progress_at = now
@@ -207,12 +205,17 @@ class Ship:
         for lane, held in self._sources.look(now, whole=stopping):
             self._grew_at = now
             self._perform(lane, lane.sender.looked(held, now, random.random()))
+        for lane in self._turns.awake:
+            self._perform(lane, lane.sender.tick(now, random.random()))
         if not stopping:
             removed = self._adopter.removed
             self._adopter.turn(now, random.random(), calm=not self._traffic.schedule.failures)
             if self._adopter.removed > removed:
                 self._progress_at = now
         self._watch.keep(self._sources.watched)
+        self._sources.note_acked(now)
+        self._turns.looked()
+        self._turns.own_only = stopping
         busy = now - self._grew_at < BUSY_FOR_SECONDS
         self._look_at = now + (BUSY_SECONDS if busy else IDLE_SECONDS)
         self._looked_for_stop = stopping
@@ -229,21 +232,12 @@ class Ship:
             else:
                 self._files.asks_list()
                 traffic.put(LIST_KEY, traffic.talk.list_files(self._files.host, self._files.service))
-        while traffic.free(now):  # asked first: to look at ten thousand lanes takes a while
-            wanting = [lane for lane in self._may_send() if lane.sender.want and not lane.listed_in(self._listing)]
-            lane = traffic.schedule.pick(wanting, traffic.in_flight, now)
-            if lane is None:
-                return
+        while traffic.free(now) and (lane := self._turns.next()) is not None:
+            traffic.schedule.pick([lane], traffic.in_flight, now)
             self._perform(lane, lane.sender.granted(traffic.pace.chunk_bytes, now, random.random()))
 
-    def _may_send(self) -> list[Lane]:
-        """The lanes whose turn it may be at all."""
-        lanes, own = [*self._sources.lanes.values()], self._sources.own
-        if self._stop_at is not None or (own and any(lane.adopted and lane.sender.out for lane in lanes)):
-            return self._files.turns(own)
-        return self._files.turns(lanes)
-
     def _perform(self, lane: Lane, commands: AnyCommands) -> None:
+        self._turns.woke(lane)
         for command in commands:
             self._perform_one(lane, command)
 
@@ -264,7 +258,7 @@ class Ship:
             self._perform(lane, lane.sender.proved(same, time.monotonic(), random.random(), held))
         else:
             if isinstance(command, ListChain):
-                self._listing.add(command.incarnation)
+                self._turns.listing.add(command.incarnation)
             self._traffic.put(lane.key, command, lane.source)
 
     def _status(self, now: float) -> int | None:

@@ -128,6 +128,10 @@ class Schedule(Generic[Key]):
             self._served[key] = self._turn
         return key
 
+    def order(self, wanting: Iterable[Key]) -> list[Key]:
+        """Those, in the order in which they are to be served."""
+        return sorted(wanting, key=lambda each: self._served.get(each, 0))
+
     def forget(self, key: Key) -> None:
         """It will not be served any more."""
         self._served.pop(key, None)
