@@ -42,8 +42,8 @@ CORES = {
     ],
     "logship/ship": [
         "adoption", "backoff", "bounds", "chain", "checkpoint", "dialect", "held", "http1", "identity",
-        "inquiry", "lag", "lately", "missing", "outcome", "plain", "plain_standing", "plain_states", "plain_steps", "resting",
-        "schedule", "sender", "states", "standing", "steps", "stream", "tailer",
+        "inquiry", "lag", "lately", "missing", "outcome", "plain", "plain_standing", "plain_states", "plain_steps",
+        "resting", "schedule", "sender", "states", "standing", "steps", "stream", "tailer",
     ],
     "logship/wire": ["fields", "parsing", "refusal", "replies", "requests"],
     "logship/reading": [

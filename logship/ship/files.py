@@ -38,8 +38,8 @@ from logship.values import StreamPath
 
 BUSY_SECONDS = 0.2
 IDLE_SECONDS = 1.0
-LOOK_SHARE = 10
-"""Looking for files takes one part in so many of a processor at most: ten thousand are looked at every 1 to 2 s."""
+LOOK_SHARE = 40
+"""Looking for files takes one part in so many of a processor at most: ten thousand are looked at every 2 s or so."""
 STARVED_SHARE, STARVED_SECONDS_MAX = 4, 5.0
 """A look that takes longer than it should, since others have the processor, is not to take all that is left for ship:
 four times as long is for shipping then, if that is not longer than this."""

@@ -2,6 +2,9 @@
 
 ``/var/log/x.log`` stands for ``x.log.1``, ``x.log.2`` ... and ``x.log-20261123`` too: that is where its bytes are after
 a rotation. Compressed files are left out: their bytes were shipped before; else they are looked into (``vanished``).
+
+While no folder changed, which its own time of change says, all names are as they were and are not read again. That is a
+hint: it is not taken of a folder that changed a moment ago, since clocks are coarse, nor for long.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ import fnmatch
 import glob
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from logship.ship.packed import READABLE
 
@@ -20,6 +25,10 @@ _ROTATED = re.compile(r"[.-]\d[\d.-]{0,31}")
 _SUFFIX = re.compile(r"[.-]\d[\d.-]{0,31}$")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".Z")
 _NUMBER = re.compile(r"\.(\d{1,9})")
+KEPT_SECONDS = 10.0
+"""Names are read again after so long at the latest."""
+SETTLED_SECONDS = 2.0
+"""A folder's time of change tells the next one for sure when it is so old: two may fall into one tick of its clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +50,42 @@ class _Names:
     by_base: dict[str, list[str]]
 
 
+class _Stamp(NamedTuple):
+    """What tells that nothing was made, renamed or removed in a folder; None: it is not there."""
+
+    device: int
+    inode: int
+    changed_ns: int
+
+
 class Globs:
     """The patterns. ``trouble`` is told what cannot be looked at, each time."""
 
-    def __init__(self, patterns: Sequence[str], trouble: Callable[[str], None]) -> None:
+    def __init__(
+        self, patterns: Sequence[str], trouble: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._patterns = tuple(dict.fromkeys(patterns))
         self._trouble = trouble
-        self._folders: dict[str, _Names] = {}  # of this look
+        self._clock = clock
+        self._folders: dict[str, _Names] = {}  # of the last look
+        self._stamps: dict[str, _Stamp | None] = {}  # of those, before they were read
+        self._kept: list[Place] = []
+        self._kept_until = 0.0
+        self._certain = not any(glob.has_magic(each.rpartition("/")[0]) or "**" in each for each in self._patterns)
 
     def look(self) -> list[Place]:
         """All paths there are now, the rotated ones of a family before it, the oldest first."""
-        self._folders = {}
+        if self._clock() < self._kept_until and all(_stamp(each) == stamp for each, stamp in self._stamps.items()):
+            return self._kept
+        now, begun_ns = self._clock(), time.time_ns()
+        self._folders, self._stamps = {}, {}
+        self._kept = self._all()
+        last = max((stamp.changed_ns for stamp in self._stamps.values() if stamp is not None), default=0)
+        settled = self._certain and last < begun_ns - SETTLED_SECONDS * 1e9
+        self._kept_until = now + KEPT_SECONDS if settled else 0.0
+        return self._kept
+
+    def _all(self) -> list[Place]:
         named: dict[str, None] = {}
         for pattern in self._patterns:
             for path in self._matching(pattern):
@@ -127,6 +161,7 @@ class Globs:
 
     def _names(self, folder: str) -> _Names:
         if folder not in self._folders:
+            self._stamps[folder] = _stamp(folder)
             self._folders[folder] = self._listed(folder)
         return self._folders[folder]
 
@@ -147,6 +182,13 @@ class Globs:
         except OSError as error:
             self._trouble(f"cannot list {folder}: {error.strerror}")
         return found
+
+
+def _stamp(folder: str) -> _Stamp | None:
+    with contextlib.suppress(OSError):
+        facts = os.stat(folder or "/")  # noqa: PTH116  # paths are text here
+        return _Stamp(facts.st_dev, facts.st_ino, max(facts.st_mtime_ns, facts.st_ctime_ns))
+    return None
 
 
 def _age(suffix: str) -> tuple[int, int, str]:
