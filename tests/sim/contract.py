@@ -33,7 +33,7 @@ from tests.sim.sockets import SimSocket
 from tests.sim.threads import Queues, Select, Threading
 
 Body = Callable[[Any], object]
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 
 
 class Untapped:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.sim.contract import Machine
+from tests.sim.contract import WAIT_SECONDS, Machine
 
 
 class Server(asyncio.Protocol):
@@ -46,7 +46,7 @@ def said(log: list[Any]) -> bytes:
 def connected(on: Any, log: list[Any]) -> Any:
     place = on.serve(lambda: Server(log))
     client = on.socket.socket(real.AF_INET, real.SOCK_STREAM)
-    client.settimeout(5.0)
+    client.settimeout(WAIT_SECONDS)
     client.connect(place)
     return client
 
@@ -74,7 +74,7 @@ def test_what_is_sent_comes_in_order_and_so_does_the_answer(machine: Machine) ->
 def test_nobody_listens_there(machine: Machine) -> None:
     def body(on: Any) -> None:
         client = on.socket.socket(real.AF_INET, real.SOCK_STREAM)
-        client.settimeout(5.0)
+        client.settimeout(WAIT_SECONDS)
         with pytest.raises(ConnectionRefusedError):
             client.connect(("127.0.0.1", 1))
 
@@ -130,7 +130,7 @@ def test_nothing_comes_within_the_time(machine: Machine) -> None:
         client.settimeout(0.05)
         with pytest.raises(TimeoutError):
             client.recv(1)
-        client.settimeout(5.0)
+        client.settimeout(WAIT_SECONDS)
         client.sendall(b"echo")
         assert received(client, 4) == b"echo"
 
@@ -193,18 +193,20 @@ def test_a_server_that_pauses_gets_nothing_until_it_goes_on(machine: Machine) ->
         client.sendall(b"one ")
         on.until(lambda: said(log) == b"one ")
         server: Server = log[0]
-        loop_calls(server, server.transport.pause_reading)
-        on.time.sleep(0.05)
+        loop_calls(on, server, server.transport.pause_reading)
         client.sendall(b"two ")
         on.time.sleep(0.1)
         assert said(log) == b"one "
-        loop_calls(server, server.transport.resume_reading)
+        loop_calls(on, server, server.transport.resume_reading)
         on.until(lambda: said(log) == b"one two ")
 
     machine.run(body)
 
 
-def loop_calls(server: Server, call: Any) -> None:
-    """From the loop's own thread, as protocols do."""
+def loop_calls(on: Any, server: Server, call: Any) -> None:
+    """From the loop's own thread, as protocols do; it is done when this returns."""
     loop = getattr(server.transport, "_loop", None) or cast("Any", server.transport)._listener.loop
+    done: list[bool] = []
     loop.call_soon_threadsafe(call)
+    loop.call_soon_threadsafe(done.append, True)
+    on.until(lambda: done)

@@ -85,12 +85,20 @@ def test_a_stream_made_anew_has_other_etags(tmp_path: Path) -> None:
     serve(tmp_path, scenario)
 
 
-def test_a_long_poll_ends_with_bytes_with_the_end_or_with_nothing(tmp_path: Path) -> None:
+def test_a_long_poll_ends_with_nothing(tmp_path: Path) -> None:
     async def scenario(server: Inside) -> None:
         await put(server)
         nothing = await server.ask("GET", f"{AT}?offset=now&live=long-poll")
         assert (nothing.status, nothing.headers["stream-up-to-date"]) == (204, "true")
-        cursor = int(nothing.headers["stream-cursor"])
+        assert int(nothing.headers["stream-cursor"]) > 0
+
+    serve(tmp_path, scenario, poll_seconds=0.2)
+
+
+def test_a_long_poll_ends_with_bytes_or_with_the_end(tmp_path: Path) -> None:
+    async def scenario(server: Inside) -> None:
+        await put(server, b"before")
+        cursor = int((await server.ask("GET", f"{AT}?offset=-1&live=long-poll")).headers["stream-cursor"])
         for what, status in ((b"more", 200), (None, 204)):
             poll = asyncio.create_task(server.ask("GET", f"{AT}?offset=now&live=long-poll&cursor={cursor}"))
             await server.until(lambda: server.gate.live, "it waits")
@@ -106,7 +114,7 @@ def test_a_long_poll_ends_with_bytes_with_the_end_or_with_nothing(tmp_path: Path
                 assert int(reply.headers["stream-cursor"]) > cursor
                 assert reply.headers["cache-control"] == "no-store", "of now, which is no place in the stream"
 
-    serve(tmp_path, scenario, poll_seconds=0.2)
+    serve(tmp_path, scenario, poll_seconds=60)
 
 
 def test_a_long_poll_of_a_stream_that_is_deleted_is_404(tmp_path: Path) -> None:
@@ -159,11 +167,12 @@ def test_events_from_now_begin_with_where_now_is(tmp_path: Path) -> None:
         following = asyncio.create_task(events(server, "offset=now"))
         await server.until(lambda: server.gate.live, "it follows")
         await put(server, b"after")
+        assert (await server.ask("POST", AT, {"Stream-Closed": "true"}, b"")).status == 204
         found = await following
         assert json.loads(found[0][1])["streamNextOffset"] == f"{6:020}"
         assert [base64.b64decode(value) for name, value in found if name == "data"] == [b"after"]
 
-    serve(tmp_path, scenario, sse_seconds=1.0)
+    serve(tmp_path, scenario)
 
 
 def test_a_follower_that_goes_away_is_forgotten(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import random
 import re
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -31,6 +30,7 @@ class Mischief:
         self._kinds: Sequence[str] = kinds
         self._share = share
         self._lock = threading.Lock()
+        self._behind: list[threading.Thread] = []  # that ask when nobody waits for the answer any more
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -63,9 +63,9 @@ class Mischief:
             self.done[kind] += 1
         head = request.index(b"\r\n\r\n") + 4
         if kind == "twice":
-            threading.Thread(target=self._ask, args=(request,), daemon=True).start()
+            self._ask_behind(0, request)
         elif kind == "late":  # it comes when its sender has long asked again
-            threading.Timer(LATE_SECONDS, self._ask, (request,)).start()
+            self._ask_behind(LATE_SECONDS, request)
             return b""
         elif kind == "cut":
             self._ask(request[: int(at * len(request))], whole=False)
@@ -75,6 +75,18 @@ class Mischief:
             request = request[:place] + bytes([request[place] ^ 1 << int(at * 8) % 8]) + request[place + 1 :]
         answer = self._ask(request)
         return b"" if kind == "unanswered" else answer
+
+    def wait_for_late(self) -> None:
+        """Until nothing is on its way any more."""
+        for thread in self._behind:
+            thread.join(2 * PATIENCE_SECONDS)
+            assert not thread.is_alive()
+
+    def _ask_behind(self, seconds: float, request: bytes) -> None:
+        timer = threading.Timer(seconds, self._ask, (request,))
+        timer.daemon = True
+        self._behind.append(timer)
+        timer.start()
 
     def _ask(self, request: bytes, whole: bool = True) -> bytes:
         """The collector's answer, on a connection of its own; none where it gives none."""
@@ -102,8 +114,3 @@ def _message(connection: socket.socket, bodiless: bool = False) -> bytes:
             return b""
         data += more
     return data
-
-
-def wait_for_late() -> None:
-    """Until nothing can be on its way any more."""
-    time.sleep(2 * LATE_SECONDS)

@@ -56,7 +56,7 @@ class Program:
 
 def until_killed(process: subprocess.Popen[bytes], step: Callable[[], None]) -> None:
     """Take steps until the process has come to its point."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while process.poll() is None:
         assert time.monotonic() < deadline, "the point was not reached"
         step()

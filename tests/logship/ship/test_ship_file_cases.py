@@ -276,13 +276,14 @@ def test_the_hole_that_a_writer_without_o_append_makes_of_an_emptied_file_is_the
 def test_a_log_that_is_cleared_by_hand_begins_anew_and_what_was_shipped_stays(living: Living) -> None:
     folder = living.folder("cleared")
     log = folder / "x.log"
-    for turn in range(3):
-        append(log, b"turn %d\n" % turn * 100)
+    contents = [b"turn %d\n" % turn * (100 - turn) for turn in range(3)]
+    for turn, content in enumerate(contents):
+        append(log, content)
         until(lambda: len(living.stored(folder)) == turn + 1, "it is there")  # noqa: B023  # called at once
-        until(lambda: living.stored(folder)[-1] == b"turn %d\n" % turn * 100, "as a whole")  # noqa: B023
+        until(lambda: living.stored(folder)[-1] == content, "as a whole")  # noqa: B023
         os.truncate(log, 0)
-        time.sleep(1.2)  # so long that a look falls in between: else it is the case of a regrown file
-    assert living.stored(folder) == [b"turn %d\n" % turn * 100 for turn in range(3)]
+        time.sleep(1.2)  # so long that a look falls in between; if none does, the file is still shorter than it was
+    assert living.stored(folder) == contents
 
 
 @pytest.mark.case(19)

@@ -98,7 +98,7 @@ def emptied_by_shipping(full: SpoolBench, server: CollectorServer, small_disk: P
         fill(small_disk)
         shipper = Shipper(server.url, full.spool, log=tmp_path / "log")
         try:
-            until(lambda: len(full.segments("web")) <= 2, "what is acknowledged is deleted", 30)
+            until(lambda: len(full.segments("web")) <= 2, "what is acknowledged is deleted")
             program.write(b"stored again\n")
             until(lambda: full.stored("web").endswith(b"stored again\n"), "there is room again")
             until(lambda: is_shipped(server, b"stored again\n"), "which is shipped")

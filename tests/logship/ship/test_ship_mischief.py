@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.logship.ship.collector import Collector
-from tests.logship.ship.mischief import KINDS, Mischief, wait_for_late
+from tests.logship.ship.mischief import KINDS, Mischief
 from tests.logship.ship.spools import Shipper, Spool, Writer, until
 
 OPTIONS = ["--chunk-bytes-max", "16384"]
@@ -70,7 +70,7 @@ def test_every_byte_arrives_once_whatever_the_line_does_to_requests(
     writer.join(60)
     shipper.kill()
     line.good = True
-    wait_for_late()
+    line.wait_for_late()
     assert ship(line, "--once").process.wait(120) == 0
     found = collector.read("web")
     print(f"{writer.written} bytes, requests: {dict(line.done)}")

@@ -59,7 +59,7 @@ class Volume:
         self.shippers.append(Shipper(self.server.url, *paths, options=words, log=log))
         return self.shippers[-1]
 
-    def once(self, seconds: float = 60) -> Shipper:
+    def once(self, seconds: float = 120) -> Shipper:
         """A shipper that adopts all there is and ends."""
         shipper = self.ship(options=["--once"])
         shipper.process.wait(seconds)

@@ -151,6 +151,7 @@ def endure(folder: Path, seconds: float) -> None:
 
 
 @pytest.mark.case(14, 16, 24, 84, 85, 118)
+@pytest.mark.timeout(1200)
 def test_lines_at_50_mb_a_second_with_rotation_every_2_s_arrive_once_though_both_sides_are_killed(
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from logship.ship import watch
 from logship.ship.watch import Watch, of_descriptor
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 
 
 class Woken:

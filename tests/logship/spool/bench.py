@@ -74,7 +74,7 @@ class SpoolBench:
         """SIGTERM; the exit status."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def stored(self, name: str) -> bytes:
         """The stream, all its segments one after the other; one that spool deletes meanwhile is none."""

@@ -90,7 +90,7 @@ def test_a_target_that_takes_nothing_is_not_waited_for_and_what_is_left_out_is_c
             longest = max(longest, time.monotonic() - before)
     copy.grew("web", writer.offset)
     assert copy.blocked
-    assert longest < 5  # it would have been for ever
+    assert longest < 60  # it would have been for ever
     seen = drain(copy, target, 1e6)
     seen = drain(copy, target, 1e6 + 10)
     copied = re.findall(rb"^web \| line (\d{8})$", seen, re.MULTILINE)
