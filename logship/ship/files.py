@@ -155,7 +155,7 @@ class Files:
         for each in self._missing.listed(certain, [*self._families.evidence(), *self._gone], globs.family_of):
             self._gone.add(each.evidence)
             packed = globs.packed(globs.family_of(each.path) or each.path)
-            source = VanishedFile(each.path, each.stored, packed)
+            source = VanishedFile(each.path, each.end, packed)
             self._add(Lane(source, Sender(self._origin(each.id, each.path, each.evidence))), each)
 
     def proves(self, lane: Lane, command: Prove) -> tuple[bool | None, Held | None]:

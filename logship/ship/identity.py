@@ -90,6 +90,12 @@ class Known:
         return 0 if last is None else self.sizes.get(last.path, 0)
 
     @property
+    def end(self) -> int:
+        """Where in the file that is: a stream may go on where a retired one ended."""
+        last = present(self.links)
+        return 0 if last is None else last.base + self.stored
+
+    @property
     def begun(self) -> bool:
         """Whether its present stream has a byte: else nothing proves which content of the file it is for."""
         return self.stored > 0

@@ -3,12 +3,16 @@
 Compressed files are read by a thread, once, since that takes a while. Where none holds what is stored, what was written
 to the file after that is lost, nobody knows how much of it.
 
+The collector may tell the digest of a few bytes alone, of a stream whose other ones it keeps elsewhere. Such a proof
+counts where it is of as many bytes as hardly come twice, and where what it fits is one file.
+
 Left to others: which files are gone (``files``), compressed files (``packed``), what follows from it (``sender``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import threading
 from collections.abc import Sequence
 
@@ -19,7 +23,9 @@ from logship.ship.states import Prove
 from logship.spool.ranges import Span
 
 TAIL_BYTES = 4096
-"""The collector tells the digest of so many bytes before the end."""
+"""The collector tells the digest of so many bytes before the end, or of fewer."""
+PROOF_BYTES_MIN = 32
+"""What ends with fewer of the same bytes, and goes on before them, may be any file that is written line by line."""
 
 
 class VanishedFile:
@@ -61,12 +67,21 @@ class VanishedFile:
 
     def proves(self, command: Prove) -> tuple[bool, Held | None]:
         """Whether a compressed file holds what is stored; and what it holds."""
-        for path, found in self._found.items():
-            if command.digest is not None and command.span == self._span and found.digest == command.digest.value:
-                self._packed, self.path = Compressed(path), path
-                spans = (Span(0, found.size),) if found.size else ()
-                return True, Held(spans, found.size, True, True, path=path)
-        return False, None
+        fitting = {path: found for path, found in self._found.items() if self._fits(found, command)}
+        if not fitting or (command.span != self._span and len({*fitting.values()}) > 1):
+            return False, None
+        path, found = next(iter(fitting.items()))
+        self._packed, self.path = Compressed(path), path
+        spans = (Span(0, found.size),) if found.size else ()
+        return True, Held(spans, found.size, True, True, path=path)
+
+    def _fits(self, found: Content, command: Prove) -> bool:
+        """Whether the compressed file has, at their place, the bytes that the proof is of."""
+        span, most = command.span, self._span
+        enough = min(PROOF_BYTES_MIN, most.size) <= span.size <= most.size
+        if command.digest is None or span.end != most.end or not enough:
+            return False
+        return hashlib.sha256(found.part[most.size - span.size :]).digest() == command.digest.value
 
     def has_digest(self, *_: object) -> None:
         """Nobody asks that of a file that is gone."""

@@ -34,13 +34,14 @@ class Kept:
 
 
 class ModelCollector:
-    """``refuse_with``, while set, is the answer to everything about streams."""
+    """``refuse_with``, while set, is the answer to everything about streams; the digest of ``tail_bytes`` is told."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.streams: dict[str, Kept] = {}
         self.losses: dict[str, Loss] = {}
         self.limits = limits or Limits()
         self.refuse_with: Refusal | None = None
+        self.tail_bytes = TAIL_BYTES
         self.appends = 0
 
     def backup(self) -> ModelCollector:
@@ -78,7 +79,7 @@ class ModelCollector:
             return Refusal(Code.NO_STREAM, "there is none")
         if kept.retired:
             return Refusal(Code.RETIRED, "it is gone", next_offset=len(kept.data))
-        tail = bytes(kept.data[-TAIL_BYTES:])
+        tail = bytes(kept.data[-self.tail_bytes :]) if self.tail_bytes else b""
         digest = Digest("sha-256", hashlib.sha256(tail).digest()) if tail else None
         known = kept.producers.get(look.producer_id or "")
         producer = Producer(look.producer_id or "", *known) if known else None

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from logship.ship.packed import Compressed, content
+from logship.ship.packed import Compressed, Content, content
+from logship.ship.states import Prove
+from logship.ship.vanished import PROOF_BYTES_MIN, TAIL_BYTES, VanishedFile
 from logship.spool.ranges import Span
+from logship.wire.fields import Digest
 from tests.logship.ship.server import CollectorServer
-from tests.logship.ship.spools import Shipper
+from tests.logship.ship.spools import Shipper, until
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
@@ -106,13 +109,78 @@ def test_a_file_that_is_gone_is_told_once_and_which_compressed_files_do_not_hold
         assert [kept.closed for kept in server.model.streams.values()] == [True]
 
 
+@pytest.mark.case(26)
+def test_a_short_proof_finds_the_rest_of_a_file_that_was_compressed(server: CollectorServer, log: Path) -> None:
+    """The collector keeps the last line of the stream alone, and the others elsewhere."""
+    whole = b"".join(b"%06d a line of its own\n" % number for number in range(10_000))
+    log.write_bytes(whole[: len(whole) // 2])
+    ship(server, log)
+    server.model.tail_bytes = 100
+    log.unlink()
+    log.with_name("x.log.1.gz").write_bytes(gzip.compress(noise(len(whole))))
+    log.with_name("x.log.2.gz").write_bytes(gzip.compress(whole))
+    ship(server, log)
+    assert streams(server) == [whole]
+    assert not server.model.losses
+
+
+def proved(stored: bytes, proof: int, *packed: bytes, folder: Path) -> bytes | None:
+    """What is read on of a file that is gone, of which so much is stored and ``proof`` bytes of that are proved."""
+    paths = [folder / f"x.log.{number}.gz" for number in range(len(packed))]
+    for path, data in zip(paths, packed, strict=True):
+        path.write_bytes(gzip.compress(data))
+    source = VanishedFile(str(folder / "x.log"), len(stored), [*map(str, paths)])
+    until(source.look, "the compressed files are read")
+    digest = Digest("sha-256", hashlib.sha256(stored[len(stored) - proof :]).digest())
+    same, held = source.proves(Prove(Span(len(stored) - proof, proof), digest))
+    assert same == (held is not None)
+    try:
+        return None if held is None else source.read(len(stored), held.end - len(stored))
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("proof", [PROOF_BYTES_MIN, 100, TAIL_BYTES - 1, TAIL_BYTES])
+def test_a_proof_of_as_many_bytes_as_hardly_come_twice_says_which_file_it_is(tmp_path: Path, proof: int) -> None:
+    stored = noise(10_000)
+    packed = [noise(20_000), stored + b"the rest", stored[:-1]]
+    assert proved(stored, proof, *packed, folder=tmp_path) == b"the rest"
+
+
+def test_a_proof_of_fewer_bytes_says_nothing_but_where_all_that_is_stored_is_no_more(tmp_path: Path) -> None:
+    stored, few = noise(10_000), PROOF_BYTES_MIN - 1
+    assert proved(stored, few, stored + b"the rest", folder=tmp_path) is None
+    assert proved(stored[:few], few, stored, folder=tmp_path) == stored[few:]
+    assert proved(stored[:few], few - 1, stored, folder=tmp_path) is None
+
+
+def test_a_short_proof_that_fits_several_files_says_nothing(tmp_path: Path) -> None:
+    """Lines of one length, each of which is in all of them at the same place."""
+    same = b"a line that is written each second, whatever comes\n"
+    stored, other = b"first\n" + same * 200, b"later\n" + same * 300
+    assert proved(stored, 100, stored + b"the rest", other, folder=tmp_path) is None
+    assert proved(stored, 100, stored + b"the rest", stored + b"the rest", folder=tmp_path) == b"the rest"
+
+
+def test_a_proof_of_bytes_that_were_not_looked_at_says_nothing(tmp_path: Path) -> None:
+    stored = noise(10_000)
+    (tmp_path / "x.log.1.gz").write_bytes(gzip.compress(stored * 2))
+    source = VanishedFile("x.log", len(stored), [str(tmp_path / "x.log.1.gz")])
+    until(source.look, "the compressed files are read")
+    for span in (Span(len(stored), 100), Span(0, 100), Span(len(stored) - TAIL_BYTES - 1, TAIL_BYTES + 1)):
+        data = (stored * 2)[span.offset : span.end]
+        assert source.proves(Prove(span, Digest("sha-256", hashlib.sha256(data).digest()))) == (False, None)
+    assert source.proves(Prove(Span(len(stored) - 100, 100), None)) == (False, None)
+
+
 @pytest.mark.parametrize("ending", [*PACK])
 def test_a_compressed_file_is_read_on_from_any_offset_and_what_is_broken_says_so(tmp_path: Path, ending: str) -> None:
     whole = noise(1_400_000)
     path = tmp_path / f"x{ending}"
     path.write_bytes(PACK[ending](whole))
     found = content(str(path), Span(1_048_000, 4096))
-    assert (found.size, found.digest) == (len(whole), hashlib.sha256(whole[1_048_000:1_052_096]).digest())
+    assert (found.size, found.part) == (len(whole), whole[1_048_000:1_052_096])
+    assert content(str(path), Span(1_399_999, 4096)) == Content(len(whole), whole[1_399_999:])
     packed = Compressed(str(path))
     for offset, size in ((1_200_000, 70_000), (1_270_000, 5), (3, 4), (1_399_999, 1)):
         assert packed.read(offset, size) == whole[offset : offset + size]
