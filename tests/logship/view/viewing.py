@@ -86,16 +86,26 @@ class Viewer:
         return [json.loads(line) for line in body.splitlines() if line]
 
     def lines(self, path: str, headers: dict[str, str] | None = None) -> Generator[str, None, None]:
-        """The lines of an answer, as they come, until the caller closes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        """The lines of an answer, as they come, until the caller closes, once the viewer has read the journal."""
+        connection, answer = self._begun(path, headers or {})
         try:
-            connection.request("GET", path, headers=headers or {})
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
             while line := answer.readline():
                 yield line.decode().rstrip("\n")
         finally:
             connection.close()
+
+    def _begun(self, path: str, headers: dict[str, str]) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            if answer.status == 200:
+                return connection, answer
+            said = answer.read()
+            connection.close()
+            assert answer.status == 503, said
+            assert b'"reading"' in said, said
+            time.sleep(0.1)
 
     def events(self, path: str, last_id: str | None = None) -> Iterator[tuple[str, str | None, Any]]:
         """Server-sent events: name, id, data."""

@@ -13,6 +13,12 @@ import pytest
 from supervise.balance.haproxy import Haproxy, HaproxyDown
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers here may be slow, as the machine is; a test of who does not answer has its own time."""
+    monkeypatch.setattr("supervise.balance.haproxy.ANSWER_SECONDS", 60.0)
+
+
 @contextmanager
 def answering(path: Path, answer: bytes, *, is_closed: bool = True) -> Iterator[list[bytes]]:
     """A socket that reads one line to its end and answers; what it was told."""
@@ -29,7 +35,7 @@ def answering(path: Path, answer: bytes, *, is_closed: bool = True) -> Iterator[
                 told.append(data)
             connection.sendall(answer)
             if not is_closed:
-                done.wait(10)
+                done.wait(60)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -37,7 +43,7 @@ def answering(path: Path, answer: bytes, *, is_closed: bool = True) -> Iterator[
         yield told
     finally:
         done.set()
-        thread.join(10)
+        thread.join(60)
         listener.close()
 
 

@@ -34,8 +34,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 @pytest.fixture
-def alive(desk: Desk) -> Iterator[Desk]:
+def alive(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """The same with its loop turning beside the test."""
+    monkeypatch.setattr(lb, "APPLY_SECONDS", 60.0)
     stop = threading.Event()
 
     def turn() -> None:
@@ -46,7 +47,7 @@ def alive(desk: Desk) -> Iterator[Desk]:
     thread.start()
     yield desk
     stop.set()
-    thread.join(10)
+    thread.join(60)
 
 
 def run(desk: Desk, *words: str) -> int:

@@ -23,6 +23,13 @@ HELLO = packed({"Seq": 1, "Error": ""})
 LISTING = packed({"Seq": 2, "Error": ""}, {"Members": [record("w1")]})
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers here may be slow, as the machine is; a test of who does not answer has its own time."""
+    monkeypatch.setattr("supervise.balance.serf.ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr("supervise.balance.serf.CONNECT_SECONDS", 60.0)
+
+
 @contextmanager
 def agent(*lives: list[bytes | None]) -> Iterator[Serf]:
     """An agent that answers the n-th request of each connection with the n-th piece; None closes it."""
@@ -52,7 +59,7 @@ def agent(*lives: list[bytes | None]) -> Iterator[Serf]:
     finally:
         serf.close()
         listener.close()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_a_listing_that_comes_byte_by_byte_is_read_again_and_again_on_one_connection() -> None:
