@@ -1,8 +1,8 @@
 """Core: records of the viewer -> what a terminal or a pipe is given.
 
 On a terminal nothing in a line commands it (``logship.view.shown``); into a pipe go full lines, and with ``raw``
-exactly the stored bytes. Marks (starts, losses) are shown in their place on a terminal, and on standard error else, so
-that a pipe carries lines alone.
+exactly the stored bytes. Marks (starts, losses, what retention deleted) are shown in their place on a terminal, and on
+standard error else, so that a pipe carries lines alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from zlib import crc32
 from logship.view.shown import harmless
 
 Record = dict[str, Any]
+_COLOURS = {"start": 2, "deleted": 33}
+"""Of marks; all others are red."""
 _HUES = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
@@ -60,7 +62,7 @@ class Output:
             return b"", False
         text = f"-- {harmless(record['text'])} --"
         if self._colour:
-            text = f"\x1b[{2 if record.get('what') == 'start' else 31}m{text}\x1b[0m"
+            text = f"\x1b[{_COLOURS.get(record.get('what', ''), 31)}m{text}\x1b[0m"
         head = self._head(record) if "time" in record else b""
         return head + text.encode() + b"\n", self._terminal and self._form is Form.SHORT
 

@@ -212,8 +212,7 @@ class Counting:
         given = self._given
         for file, rows in self._older.lines(self._selection.only(stream), start, end):
             if isinstance(file, Mark):
-                self.progress.damaged += 1
-                self.progress.damaged_bytes += file.bytes or 0
+                self.progress.meet(file)
                 continue
             told = _Told()
             try:
@@ -229,9 +228,7 @@ class Counting:
             if isinstance(item, Mark):
                 if item.what == START:
                     times.forget()
-                else:
-                    progress.damaged += 1
-                    progress.damaged_bytes += item.bytes or 0
+                progress.meet(item)
                 continue
             self._given = item.lsn, item.offset
             progress.lines += 1

@@ -15,7 +15,7 @@ from logship.lake.manifest import File
 from logship.lake.reader import Unreadable
 from logship.lake.selection import Condition, Selection
 from logship.lake.sql import FALSE, Sql
-from logship.view.items import Mark
+from logship.view.items import DAMAGE, Mark
 from logship.view.lines import Line
 from logship.view.older import Older
 
@@ -37,6 +37,12 @@ class Progress:
     hidden: int = 0
     damaged: int = 0
     damaged_bytes: int = 0
+
+    def meet(self, mark: Mark) -> None:
+        """Take note of a mark: only what cannot be read counts."""
+        if mark.what == DAMAGE:
+            self.damaged += 1
+            self.damaged_bytes += mark.bytes or 0
 
 
 Judge = Callable[[Iterable[tuple[Line, int]]], Iterator[None]]
@@ -73,8 +79,7 @@ class LakeCounting:
         while listed:
             first = listed[0]
             if isinstance(first, Mark):
-                self._progress.damaged += 1
-                self._progress.damaged_bytes += first.bytes or 0
+                self._progress.meet(first)
                 del listed[0]
                 continue
             condition = self._selection.of(first, start, at, typed=typed)

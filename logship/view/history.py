@@ -19,6 +19,7 @@ from logship.lake.selection import Selection
 from logship.view.blocks import Block
 from logship.view.bounds import Bounds, out_of_range, too_old
 from logship.view.certain import certain
+from logship.view.deleted import Deletions, before
 from logship.view.items import DAMAGE, Batch, Item, Mark, Skipped, TimedLine, loss_mark
 from logship.view.journal_reader import Damage, Journal, Picture
 from logship.view.lines import Line
@@ -56,6 +57,7 @@ class History:
         self.journal = journal
         self.older = Older(Reader(journal.folder))
         self.windows = Windows(journal, sealed=self.older.exact.before)
+        self.deletions = Deletions(journal, self.older)
         self._oldest_first = OldestFirst(journal, self.older, self.windows)
         self._recorded: dict[tuple[int, int], int] = {}  # of frames with losses, by store and LSN
 
@@ -82,7 +84,10 @@ class History:
         for found in self.older.newest_first(sought, wanted, floor.lsn, count, too_old) if count > 0 else ():
             newest.add(found)
             yield None
-        yield newest.result(others)
+        deleted = self.deletions.marks(picture, wanted, end, newest.enough_ms)
+        for path, mark in deleted.placed.items():
+            newest.add({path: [before(mark, newest.first(path))]})
+        yield newest.result(sorted([*others, *deleted.others], key=lambda mark: mark.time_ms))
 
     # All of them.
 
@@ -90,7 +95,8 @@ class History:
         """All wanted lines and marks below LSN ``end``, merged by time."""
         sought, others = self._sought(picture, wanted, 0, end)
         bounds = Bounds(0, end, with_open and end == picture.end)
-        yield from self._oldest_first.items(sought, others, wanted, bounds)
+        deleted = self.deletions.marks(picture, wanted, end)
+        yield from self._oldest_first.items(sought, others, deleted, wanted, bounds)
 
     def whole(self, line: Line, size: int) -> bytes:
         """All ``size`` bytes of a line of which the beginning is held. Raises Gone and Damage."""

@@ -1,6 +1,7 @@
 """Core: what a reading is made of, in one order: lines with their time, and marks between them.
 
-A mark stands where something happened to a stream: its program was started, bytes are lost, or cannot be read.
+A mark stands where something happened to a stream: its program was started, bytes are lost, cannot be read, or were
+deleted since they are not to be kept any longer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from logship.view.lines import Line
 START = "start"
 LOSS = "loss"
 DAMAGE = "damage"
+DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)

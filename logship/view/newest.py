@@ -63,6 +63,11 @@ class Newest:
                 self._held = _by_stream(last)
                 self._lines, self._bytes = len(lines), sum(len(item.line.data) for item in lines)
 
+    def first(self, path: str) -> Item | None:
+        """The oldest that is held of a stream."""
+        held = self._held.get(path)
+        return held[-1][0] if held else None
+
     def result(self, others: list[Item]) -> list[Item]:
         """All of it, in order, with marks that are no part of a stream's order; hidden lines as one item at the end."""
         last = _last(in_order({**self._held, _OTHERS: [others]}), self._count)

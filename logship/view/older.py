@@ -16,12 +16,12 @@ from logship.collect.stream import StreamState
 from logship.lake.engine import Asking, Engine
 from logship.lake.exact import Exact
 from logship.lake.folder import LAKE
-from logship.lake.manifest import File, Manifest
+from logship.lake.manifest import RETENTION, File, Manifest
 from logship.lake.reader import Reader, Unreadable
 from logship.lake.selection import Condition, Selection
 from logship.lake.sidecar import Candidates, Sidecars
 from logship.view.certain import certain
-from logship.view.items import DAMAGE, Hidden, Item, Mark
+from logship.view.items import DAMAGE, DELETED, Hidden, Item, Mark
 from logship.view.seeking import Row, Seeking
 from logship.view.select import Wanted
 from logship.view.sought import Fate, Sought
@@ -96,8 +96,8 @@ class Older:
             file = next(iter(self.reader.files(start, end)), None)
             if file is None or file.first_lsn > start:
                 to = end if file is None else min(end, file.first_lsn)
-                why = lacking(manifest, start, to)
-                return to, [[Mark(now_ms, "", 0, DAMAGE, why, start)]] if why else []
+                lack = lacking(manifest, start, to)
+                return to, [] if lack is None else [[Mark(now_ms, "", start, *lack, start)]]
             to = min(end, file.end_lsn)
             born: dict[str, int] = {
                 stream.path: stream.created_lsn for stream in sought.streams if stream.path in file.streams
@@ -219,8 +219,12 @@ class Older:
         for missing in manifest.not_sealed:
             if missing.first_lsn < end and missing.end_lsn > start:
                 time_ms = ends.get(missing.first_lsn, 0)
+                if missing.why == RETENTION and not any(each <= missing.first_lsn for each in ends):
+                    continue  # of the beginnings of streams others tell
+                what = DELETED if missing.why == RETENTION else DAMAGE
                 text = f"lines are not in the lake: {missing.why}"
-                found.append((missing.first_lsn, Mark(time_ms, "", 0, DAMAGE, text, missing.first_lsn)))
+                at = missing.first_lsn
+                found.append((at, Mark(time_ms, "", at if what == DELETED else 0, what, text, at)))
         for place in manifest.damaged:
             file = next((each for each in files if each.first_lsn <= place.lsn < each.end_lsn), None)
             if file is not None and start <= place.lsn < end:
@@ -249,14 +253,18 @@ class Older:
             return True
 
 
-def lacking(manifest: Manifest, start: int, end: int) -> str:
-    """Why lines between two LSNs are in no file of the lake; nothing where there were none."""
+def lacking(manifest: Manifest, start: int, end: int) -> tuple[str, str] | None:
+    """Why lines between two LSNs are in no file of the lake, as a mark tells it; None where there were none."""
     for missing in manifest.not_sealed:
         if missing.first_lsn < end and missing.end_lsn > start:
-            return f"lines are not in the lake: {missing.why}"
-    if any(one.first_lsn < end and one.end_lsn > start for one in manifest.deleted):
-        return "lines were taken by retention, out of the lake, too, before they were looked at"
-    return "lines were taken by retention before they were looked at" if end > manifest.sealed_end else ""
+            return DELETED if missing.why == RETENTION else DAMAGE, f"lines are not in the lake: {missing.why}"
+    for one in manifest.deleted:
+        if one.first_lsn < end and one.end_lsn > start:
+            text = "lines were taken by retention, out of the lake, too, before they were looked at"
+            return DELETED, f"{text}: of the {one.rows:,} ({one.raw_bytes:,} bytes) that left it so far"
+    if end > manifest.sealed_end:
+        return DELETED, "lines were taken by retention before they were looked at"
+    return None
 
 
 def _kept(rows: Iterable[Row], sought: Sought) -> Iterator[Item]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from logship.collect.stream import StreamState
 from logship.view.blocks import Block
 from logship.view.bounds import Bounds, out_of_range
+from logship.view.deleted import Deleted
 from logship.view.items import DAMAGE, Item, Mark, TimedLine
 from logship.view.journal_reader import Damage, Journal
 from logship.view.merge import Gradual
@@ -32,30 +33,39 @@ class OldestFirst:
     def __init__(self, journal: Journal, older: Older, windows: Windows) -> None:
         self._journal, self._older, self._windows = journal, older, windows
 
-    def items(self, sought: Sought, others: list[Item], wanted: Wanted, bounds: Bounds) -> Iterator[Item | None]:
+    def items(
+        self, sought: Sought, others: list[Item], deleted: Deleted, wanted: Wanted, bounds: Bounds
+    ) -> Iterator[Item | None]:
         """All wanted lines and marks; None where nobody knows yet which one is next."""
-        yield from from_first_line(self._merged(sought, others, wanted, bounds))
+        yield from from_first_line(self._merged(sought, others, deleted, wanted, bounds))
 
-    def _merged(self, sought: Sought, others: list[Item], wanted: Wanted, bounds: Bounds) -> Iterator[Item | None]:
+    def _merged(
+        self, sought: Sought, others: list[Item], deleted: Deleted, wanted: Wanted, bounds: Bounds
+    ) -> Iterator[Item | None]:
         kept = min(bounds.end, self._journal.segments()[0])
         streams = sorted(sought.streams, key=lambda stream: stream.path)
         numbers: dict[str, int] = {stream.path: number for number, stream in enumerate(streams)}
         merging = Gradual[Item](len(streams) + 2)
-        merging.add(len(streams), others)
+        merging.add(len(streams), sorted([*others, *deleted.others], key=lambda item: item.time_ms))
         merging.add(len(streams) + 1, self._older.marks(wanted, kept))
         at, journaled_ms = 0, None
         for piece in self._older.oldest_first(sought, wanted, kept):
             for path, items in piece.items.items():
-                merging.add(numbers[path], items)
+                merging.add(numbers[path], deleted.leading(path, items) if items else ())
             at = piece.end_lsn
             if merging.held and piece.since_ms:
                 if journaled_ms is None:
                     journaled_ms = self._since_ms(sought, wanted, bounds)
-                yield from merging.before(min(piece.since_ms, journaled_ms))
+                since_ms = min(piece.since_ms, journaled_ms)
+                for mark in deleted.earlier(since_ms):
+                    merging.add(numbers.get(mark.stream, len(streams)), [mark])
+                yield from merging.before(since_ms)
             yield None
             if merging.held > HELD_MAX:
                 break
-        rest: list[Iterable[Item]] = [self._stream(sought, stream, wanted, bounds, at) for stream in streams]
+        rest: list[Iterable[Item]] = [
+            deleted.leading(stream.path, self._stream(sought, stream, wanted, bounds, at)) for stream in streams
+        ]
         yield from merging.rest([*rest, (), ()])
 
     def _since_ms(self, sought: Sought, wanted: Wanted, bounds: Bounds) -> int:

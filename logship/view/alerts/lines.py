@@ -121,7 +121,8 @@ class Lines:
             return Step(end, 0, missed=f"lines were taken by retention, and the lake cannot be read: {error}")
         if file is None or file.first_lsn > start:
             to = end if file is None else min(end, file.first_lsn)
-            return Step(to, 0, missed=lacking(manifest, start, to))
+            lack = lacking(manifest, start, to)
+            return Step(to, 0, missed="" if lack is None else lack[1])
         to, found = min(end, file.end_lsn), _Found(self._stopped)
         try:
             streams = [path for path in sorted(file.streams) if path in picture.streams and self._wanted(picture, path)]
