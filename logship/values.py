@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NewType
 
 OFFSET_DIGITS = 20
@@ -74,6 +75,7 @@ def parse_time(text: str) -> datetime | Invalid:
         return Invalid("is not an RFC 3339 time like 2026-11-23T20:15:01.123Z")
 
 
+@lru_cache(maxsize=4096)
 def parse_stream_path(text: str) -> StreamPath | Invalid:
     """The stream that a percent-encoded path names (what follows ``/v1/stream/``). Escapes are decoded once."""
     decoded = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)

@@ -21,6 +21,7 @@ from logship.errors import Fault
 from logship.files import replace
 
 _BUFFERS_MAX = 1024
+_ONES = (1 << 64) - 1
 """IOV_MAX of Linux."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -88,10 +89,9 @@ class Disk:
 
     def publish(self) -> None:
         """Write the durable watermark: the end. Not synced: it is for readers, and a hint after a crash."""
-        low = self.end.to_bytes(8, "little")
-        high = bytes(255 - byte for byte in low)
+        end = self.end
         try:
-            os.pwrite(self._durable, low + high, 0)
+            os.pwrite(self._durable, end.to_bytes(8, "little") + (end ^ _ONES).to_bytes(8, "little"), 0)
         except OSError as error:
             raise self._broken("say in store/durable how far", error) from error
 
@@ -236,10 +236,8 @@ class Window:
 
 def watermark(content: bytes) -> int | None:
     """The LSN in ``store/durable``, None when its two halves do not agree (read it again) or it is not written yet."""
-    low, high = content[:8], content[8:16]
-    if len(high) < 8 or bytes(255 - byte for byte in low) != high:
-        return None
-    return int.from_bytes(low, "little")
+    low, high = int.from_bytes(content[:8], "little"), int.from_bytes(content[8:16], "little")
+    return None if len(content) < 16 or low ^ _ONES != high else low
 
 
 def _write(file: int, buffers: Sequence[bytes], position: int) -> int:

@@ -52,7 +52,8 @@ class Follower:
         """Answer with the bytes from ``found.offset`` on: as many as one answer carries."""
         size = min(found.tail - found.offset, self._gate.read_bytes())
         cursor = self._cursor(request) if request.live else None
-        found = replace(found, next_offset=found.offset + size, cursor=cursor)
+        if (found.next_offset, found.cursor) != (found.offset + size, cursor):
+            found = replace(found, next_offset=found.offset + size, cursor=cursor)
         if found.matches(request.etags):
             await _unchanged(exchange, found)
             return
@@ -62,7 +63,8 @@ class Follower:
             if isinstance(data, Refusal):
                 await exchange.refuse(data)
                 return
-            found = replace(found, next_offset=found.offset + len(data))  # fewer than asked for: damage follows
+            if len(data) < size:  # fewer than asked for: damage follows
+                found = replace(found, next_offset=found.offset + len(data))
             if found.matches(request.etags):
                 await _unchanged(exchange, found)
             else:

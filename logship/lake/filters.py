@@ -157,9 +157,13 @@ def _of(small: bytes) -> Hashes:
 
 def _different(hashes: Hashes) -> int:
     """About how many of them are different: by how many of a number of counters they leave at nought."""
-    seen = np.zeros(_COUNTERS, np.bool_)
-    seen[hashes & np.uint64(_COUNTERS - 1)] = True
-    left = _COUNTERS - int(np.count_nonzero(seen))
+    counters = hashes & np.uint64(_COUNTERS - 1)
+    if len(hashes) < _COUNTERS >> 8:  # to sort so few is quicker than to look through all counters
+        left = _COUNTERS - len(np.unique(counters))
+    else:
+        seen = np.zeros(_COUNTERS, np.bool_)
+        seen[counters] = True
+        left = _COUNTERS - int(np.count_nonzero(seen))
     return len(hashes) if not left else min(len(hashes), math.ceil(_COUNTERS * math.log(_COUNTERS / left)))
 
 
@@ -192,9 +196,9 @@ def _check(content: bytes, places: list[Places], text: bytes) -> None:
     bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")
     if not all(bits[place].all() for place in places):
         raise Broken("a filter of tokens does not have all that it was made of")
-    for sample in range(SAMPLES):
-        at = len(text) * sample // SAMPLES
-        line = text[text.rfind(b"\n", 0, at) + 1 : text.find(b"\n", at)]
+    starts = {text.rfind(b"\n", 0, len(text) * sample // SAMPLES) + 1 for sample in range(SAMPLES)}
+    for start in starts:
+        line = text[start : text.find(b"\n", start)]
         for key in set().union(*map(keys, [line, *readings(line)])):
             number = hashed(key)
             begin = block(number, len(content) // BLOCK_BYTES) * BLOCK_BYTES

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from logship.values import Invalid
@@ -214,11 +214,16 @@ class Manifest:
 
     def pack(self) -> bytes:
         """As JSON text, a file a line."""
-        found: dict[str, Any] = asdict(self)
+        found = _fields(self)
         files = found.pop("files")
-        head = json.dumps({"v": VERSION, **found})[:-1]
-        lines = ",\n".join(map(json.dumps, files))
+        head = json.dumps({"v": VERSION, **found}, default=_fields)[:-1]
+        lines = ",\n".join(json.dumps(file, default=_fields) for file in files)
         return f'{head}, "files": [\n{lines}\n]}}\n'.encode()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """One of the values above by the names of its fields; those in it as they are: ``asdict`` copies all of them."""
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _joined(before: tuple[Deleted, ...], fresh: Deleted) -> tuple[Deleted, ...]:

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from logship.ship.ahead import AnySource, Packer, Shelf
@@ -124,7 +124,7 @@ class Courier(threading.Thread):
         packed = packed or self._packer.pack(source, request.offset, request.size)
         if packed is None:
             return Result(job, unread="the bytes are gone")
-        append = replace(request.append, encoding=Encoding.ZSTD, digests=(packed.digest,))
+        append = request.append.of_body(Encoding.ZSTD, packed.digest)
 
         def meanwhile() -> None:
             following = self._packer.pack_next(packed) if packed.size == request.size else None

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from logship.wire.fields import Headers
 
@@ -53,6 +54,13 @@ class _Part(Enum):
     CHUNK_END = 5
     TRAILER = 6
     DONE = 7
+
+
+@lru_cache(maxsize=256)
+def _field(line: bytes) -> tuple[str, str] | None:
+    """One header field; None where it is malformed. Most lines of an answer are those of the one before."""
+    found = _FIELD.fullmatch(line)
+    return None if found is None else (found[1].decode("latin-1"), found[2].decode("latin-1"))
 
 
 class AnswerParser:
@@ -146,11 +154,11 @@ class AnswerParser:
         del self._buffer[: end + 4]
         self._count_head(end + 4)
         status = _STATUS.fullmatch(first)
-        fields = [_FIELD.fullmatch(line) for line in lines]
-        if status is None or None in fields:
+        fields = [field for line in lines if (field := _field(line)) is not None]
+        if status is None or len(fields) < len(lines):
             raise Broken("the answer's head is malformed")
         self._status = int(status[2])
-        self._headers = Headers((field[1], field[2]) for field in fields if field)
+        self._headers = Headers(fields)
         connection = (self._headers.get("connection") or "").lower()
         self._stays = "keep-alive" in connection if status[1] == b"0" else "close" not in connection
         if 100 <= self._status < 200:

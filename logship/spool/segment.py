@@ -11,7 +11,6 @@ streams written here the kernel's write-back alone does that, so a host crash ca
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -26,8 +25,11 @@ def listed(folder: Path) -> list[Segment]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                with contextlib.suppress(FileNotFoundError):  # deleted since the folder was read
-                    pairs.append((entry.name, entry.stat(follow_symlinks=False).st_size))
+                try:
+                    size = entry.stat(follow_symlinks=False).st_size
+                except FileNotFoundError:  # deleted since the folder was read
+                    continue
+                pairs.append((entry.name, size))
     except (FileNotFoundError, NotADirectoryError):
         return []
     return segments(pairs)

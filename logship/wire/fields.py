@@ -25,27 +25,30 @@ class Headers:
 
     def __init__(self, pairs: Iterable[tuple[bytes | str, bytes | str]]) -> None:
         self._values: dict[str, list[str]] = {}
+        values = self._values
         for name, value in pairs:
-            self._values.setdefault(_text(name).lower(), []).append(_text(value).strip(" \t"))
+            key = (name.decode("latin-1") if isinstance(name, bytes) else name).lower()
+            text = (value.decode("latin-1") if isinstance(value, bytes) else value).strip(" \t")
+            if key in values:
+                values[key].append(text)
+            else:
+                values[key] = [text]
 
     def get(self, name: str) -> str | None:
         """The field's value; of a list field its lines joined, of another one the first (``repeated`` says if more)."""
         values = self._values.get(name)
         if not values:
             return None
-        return ", ".join(values) if name in _LIST_FIELDS else values[0]
+        return values[0] if len(values) == 1 or name not in _LIST_FIELDS else ", ".join(values)
 
     def repeated(self, names: Iterable[str]) -> str | None:
         """The first of ``names`` that came more than once though it is no list: two parsers could read it as two."""
-        return next((name for name in names if len(self._values.get(name, ())) > 1 and name not in _LIST_FIELDS), None)
+        more = [name for name, values in self._values.items() if len(values) > 1 and name not in _LIST_FIELDS]
+        return next((name for name in names if name in more), None) if more else None
 
     def is_true(self, name: str) -> bool:
         """Whether a presence field is there: its value is ``true`` in any case; anything else is as if absent."""
         return (self.get(name) or "").lower() == "true"
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def offset_pairs(next_offset: int | None, first_offset: int | None, closed: bool) -> Pairs:

@@ -46,6 +46,13 @@ class Append:
             return Refusal(Code.BAD_HEADER, "Content-Type is missing; send the stream's own")
         return check_size(body_bytes, limits)
 
+    def of_body(self, encoding: Encoding, digest: Digest) -> Append:
+        """The same with a body that is written so, and has this digest."""
+        return Append(
+            self.path, self.content_type, self.closes, self.producer, self.stream_seq, self.expected_offset,
+            encoding, (digest,), self.starts, self.source_path,
+        )  # fmt: skip
+
     def headers(self) -> Pairs:
         """The request's header fields, without those of the transport."""
         found: Pairs = _body_pairs(self.content_type, self.closes, self.encoding, self.digests)

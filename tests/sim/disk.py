@@ -63,7 +63,8 @@ class Inode:
 
     def allocated(self) -> int:
         """Bytes of the disk that it takes."""
-        return -(-max(len(self.data), self.reserved) // PAGE) * PAGE
+        size = len(self.data)
+        return -(-(size if size > self.reserved else self.reserved) // PAGE) * PAGE
 
 
 class FileSystem:
@@ -136,19 +137,21 @@ class FileSystem:
     def write(self, inode: Inode, offset: int, data: bytes | memoryview) -> int:
         """Write what there is room for; how much. Raises OSError where there is room for nothing."""
         end = offset + len(data)
-        room = inode.allocated() + self.free - self.free % PAGE
+        before = inode.allocated()
+        free = self.free
+        room = before + free - free % PAGE
         if end > room:
             data = data[: max(0, room - offset)]
             end = offset + len(data)
             self.met["full disk: a write cut short" if data else "full disk: no write"] += 1
             if not data:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), inode.name)
-        before, size = inode.allocated(), len(inode.data)
+        size = len(inode.data)
         if offset > size:
             inode.data.extend(bytes(offset - size))
         inode.data[offset:end] = data
         self.used += inode.allocated() - before
-        inode.dirty.update(range(min(offset, size) // PAGE, (end - 1) // PAGE + 1))
+        inode.dirty.update(range((offset if offset < size else size) // PAGE, (end - 1) // PAGE + 1))
         inode.mtime = inode.ctime = self.clock()
         self.written(inode, offset, bytes(data))
         return len(data)

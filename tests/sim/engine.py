@@ -14,6 +14,9 @@ from typing import Protocol
 
 from greenlet import getcurrent, greenlet
 
+_CALL = -1
+"""In the place of a task's ticket: what is due is to be called."""
+
 
 class Killed(BaseException):
     """The end of a process, as its threads see it. Nothing in production code catches it."""
@@ -55,7 +58,7 @@ class Engine:
     def at(self, when: float, call: Callable[[], object]) -> None:
         """Have the hub call ``call`` then."""
         self._number += 1
-        heapq.heappush(self._due, (max(when, self.now), self._number, call, 0))
+        heapq.heappush(self._due, (when if when > self.now else self.now, self._number, call, _CALL))
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:
         """Have the hub call ``call`` so much later."""
@@ -88,7 +91,7 @@ class Engine:
         task.ticket += 1
         task.blocked, task.woken = True, False
         if seconds is not None:
-            self._push(self.now + max(0.0, seconds), task)
+            self._push(self.now + seconds if seconds > 0.0 else self.now, task)
         self._hub.switch()
         if task.owner.dead:
             raise Killed
@@ -115,32 +118,29 @@ class Engine:
     def run(self, until: float, done: Callable[[], bool] | None = None) -> None:
         """Let the world go on until then, or until ``done``, which is asked when the clock has moved."""
         self._hub = getcurrent()
-        while self._due and self._due[0][0] <= until:
-            when, _, what, ticket = heapq.heappop(self._due)
+        due = self._due
+        while due and due[0][0] <= until:
+            when, _, what, ticket = heapq.heappop(due)
             if when > self.now:
                 if done is not None and done():
-                    heapq.heappush(self._due, (when, 0, what, ticket))
+                    heapq.heappush(due, (when, 0, what, ticket))
                     return
                 self.now = when
             self.steps += 1
-            if not isinstance(what, Task):
-                what()
-            elif what.blocked and what.ticket == ticket and not what.owner.dead:
-                self._resume(what)
+            if ticket == _CALL:
+                what()  # type: ignore[operator]  # not a task
+            elif what.blocked and what.ticket == ticket and not what.owner.dead:  # type: ignore[union-attr]
+                what.blocked = False  # type: ignore[union-attr]  # a task
+                self.current = what  # type: ignore[assignment]
+                try:
+                    what.greenlet.switch()  # type: ignore[union-attr]
+                finally:
+                    self.current = None
             if self.failure is not None:
                 failure, self.failure = self.failure, None
                 raise failure
-        if not self._due or self._due[0][0] > until:
+        if not due or due[0][0] > until:
             self.now = max(self.now, until)
-
-    def _resume(self, task: Task) -> None:
-        assert task.greenlet is not None
-        task.blocked = False
-        self.current = task
-        try:
-            task.greenlet.switch()
-        finally:
-            self.current = None
 
     def _push(self, when: float, task: Task) -> None:
         self._number += 1

@@ -62,13 +62,18 @@ class Facts:
 class Entry:
     """One name in a folder, as scandir gives it."""
 
-    __slots__ = ("_inode", "_os", "name", "path")
+    __slots__ = ("_folder", "_inode", "_os", "name")
 
     def __init__(self, os: Os, folder: str, name: str, inode: Inode) -> None:
         self._os = os
+        self._folder = folder
         self._inode = inode
         self.name = name
-        self.path = f"{folder}/{name}"
+
+    @property
+    def path(self) -> str:
+        """The name with its folder's."""
+        return f"{self._folder}/{self.name}"
 
     def stat(self, **_: bool) -> Facts:
         """Of what has the name now."""

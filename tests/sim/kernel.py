@@ -96,7 +96,7 @@ class Os:
 
     def find(self, process: Process, path: Name) -> Inode:
         """What has this name. Raises OSError."""
-        text = path.text if isinstance(path, Named) else real.fspath(path)
+        text = path if type(path) is str else real.fspath(path)
         above, _, name = text.rpartition("/")
         folder = process.fs.known.get(above)
         if folder is None:
@@ -118,7 +118,7 @@ class Os:
 
     def parent(self, process: Process, path: Name) -> tuple[Inode, str]:
         """The folder of a name, and the name in it. Raises OSError."""
-        text = path.text if isinstance(path, Named) else real.fspath(path)
+        text = path if type(path) is str else real.fspath(path)
         folder, _, name = text.rpartition("/")
         found = self.find(process, folder or "/")
         if not found.is_folder:
@@ -133,7 +133,7 @@ class Os:
 
     def open(self, path: Name, flags: int, _mode: int = 0o777) -> int:
         process = self.enter()
-        text = path.text if isinstance(path, Named) else real.fspath(path)
+        text = path if type(path) is str else real.fspath(path)
         if text == "/dev/null":
             return process.add(OpenFile(Inode(FileSystem(process.random, lambda: 0.0), stat.S_IFCHR, 1), flags))
         folder, name = self.parent(process, text)
@@ -166,7 +166,7 @@ class Os:
     def stat(self, path: Name) -> Facts:
         return Facts(self.find(self.enter(), path), self.epoch)
 
-    def scandir(self, path: Name) -> Listing:
+    def scandir(self, path: Name, names_alone: bool = False) -> Any:
         process = self.enter()
         folder = self.find(process, path)
         if not folder.is_folder:
@@ -175,11 +175,13 @@ class Os:
         if len(names) > 1:  # in any order
             at = int(process.random.random() * len(names))
             names = names[at:] + names[:at]
-        text, inodes = path.text if isinstance(path, Named) else real.fspath(path), folder.names
+        if names_alone:
+            return names
+        text, inodes = path if type(path) is str else real.fspath(path), folder.names
         return Listing([Entry(self, text, name, inodes[name]) for name in names])
 
     def listdir(self, path: Name) -> list[str]:
-        return [entry.name for entry in self.scandir(path)]
+        return self.scandir(path, names_alone=True)  # type: ignore[no-any-return]
 
     # Descriptors.
 

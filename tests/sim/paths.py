@@ -21,6 +21,9 @@ def sim_path(text: str) -> Path:
     return cast("Path", SimPath(text))
 
 
+_new = object.__new__
+
+
 @total_ordering
 class SimPath(Named):
     """An absolute path of the simulated disk of whichever process runs. Text inside, since worlds are full of them."""
@@ -38,8 +41,9 @@ class SimPath(Named):
     # As text.
 
     def __truediv__(self, name: Any) -> SimPath:
-        made = object.__new__(SimPath)
-        made.text = f"{self.text}/{name}" if len(self.text) > 1 else f"/{name}"
+        made = _new(SimPath)
+        text = self.text
+        made.text = f"{text}/{name}" if text != "/" else f"/{name}"
         return made
 
     __str__ = Named.__fspath__
