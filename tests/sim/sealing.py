@@ -136,7 +136,7 @@ def no_look(_self: collect_lake.Lake, _start: int, end: int) -> collect_lake.Hel
 
 def unverified(self: Any, found: Any, made: seal._Made, fresh: Path, chunks: list[Any], expected: Any) -> File:
     """A mistake, with ``published_first``: a file is neither synced nor read back before the manifest names it."""
-    self._parquet.write(fresh, chunks)
+    self.parquet.write(fresh, chunks)
     self.unproved = expected
     size, check = fresh.stat().st_size, xxhash.xxh3_128_hexdigest(fresh.read_bytes())
     streams = {one.stream: (0, 0) for one in expected if one.rows}
@@ -153,4 +153,4 @@ def published_first(self: Any, found: Any, picture: Any, file: File | None, dama
     if file is not None:
         path = self._folder.path / file.name
         sync(path)
-        self._proof.check(path, self.unproved, Filters(self._parquet.row_groups(path)))
+        self._proof.check(path, self.unproved, Filters(self.parquet.row_groups(path)))
