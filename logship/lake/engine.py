@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from logship.lake.columns import UNTYPED
 from logship.lake.folder import LAKE
 from logship.lake.manifest import File
 from logship.lake.reader import COLUMNS, FLAGS, ROWS, ROWS_AT_ONCE, Unreadable, connected
@@ -19,6 +20,7 @@ from logship.view.lines import Line
 
 MEMORY = "600MB"
 THREADS_MAX = 8
+KNOWN_MAX = 100_000
 
 
 class TooLarge(Exception):
@@ -36,6 +38,7 @@ class Engine:
         self._store = store
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._untyped: dict[str, bool] = {}  # by a file's digest
 
     def asking(self) -> Asking:
         """Somebody who asks. Raises Unreadable without DuckDB."""
@@ -44,14 +47,16 @@ class Engine:
                 threads = min(os.cpu_count() or 1, THREADS_MAX)
                 self._connection = connected(threads=threads, memory_limit=MEMORY, preserve_insertion_order=False)
                 self._connection.execute("SET parquet_metadata_cache = true").fetchall()
-            return Asking(self._store, self._connection.cursor())
+            if len(self._untyped) > KNOWN_MAX:
+                self._untyped = {}
+            return Asking(self._store, self._connection.cursor(), self._untyped)
 
 
 class Asking:
     """One who asks, one question after another; ``stop`` may come from another thread."""
 
-    def __init__(self, store: Path, cursor: Any) -> None:
-        self._store, self._cursor = store, cursor
+    def __init__(self, store: Path, cursor: Any, untyped: dict[str, bool]) -> None:
+        self._store, self._cursor, self._untyped = store, cursor, untyped
         self._lock = threading.Lock()
         self._stopped = self._closed = False
 
@@ -94,6 +99,20 @@ class Asking:
         except duckdb.Error as error:
             gone = not all(path.exists() for path in paths)
             raise Unreadable(f"{', '.join(path.name for path in paths)} of the lake: {error}", gone=gone) from error
+
+    def untyped(self, files: Sequence[File]) -> list[File]:
+        """Those with rows whose typed columns may say less than they do: asked once a file; raises as ``answer``."""
+        unknown = [file for file in files if file.check not in self._untyped]
+        if unknown and not self._are_untyped(unknown):
+            self._untyped.update((file.check, False) for file in unknown)
+            unknown = []
+        for file in unknown:
+            self._untyped[file.check] = self._are_untyped([file])
+        return [file for file in files if self._untyped[file.check]]
+
+    def _are_untyped(self, files: Sequence[File]) -> bool:
+        question = Sql(f"FROM {{rows}} SELECT count(*) WHERE flags >= {UNTYPED}")
+        return any(count for rows in self.answer(question, files) for (count,) in rows)
 
     def lines(self, where: Sql, files: Sequence[File], *, most: int | None = None) -> Iterator[list[tuple[Line, int]]]:
         """The lines of rows for which ``where`` holds, each with its time, in no order; raises as ``answer``.

@@ -7,7 +7,7 @@ hold, with how many rows have it, and are put together by the same keys. Only fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from logship.lake.columns import TYPED, Type
@@ -24,6 +24,8 @@ COUNTED, HIDDEN, JUDGED = 0, 1, 2
 """What becomes of rows: they match, they match and are hidden, or somebody else judges them."""
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000))
 _NAMES = frozenset(column.name for column in TYPED)
+_ADDED = {"n": "sum", "numbers": "sum", "total": "sum", "least": "min", "most": "max"}
+"""How groups are put together."""
 _NUMBERS = frozenset(column.name for column in TYPED if column.type is Type.NUMBER)
 
 
@@ -31,7 +33,8 @@ _NUMBERS = frozenset(column.name for column in TYPED if column.type is Type.NUMB
 class Grouping:
     """What is asked for a pipe: expressions by which rows are grouped, a key of the pipe each; and whether a span.
 
-    ``number``: the column that is measured, ``each``: with every value of it; ``typed``: typed columns are read.
+    ``number``: the column that is measured, ``each``: with every value of it; ``typed``: typed columns are read;
+    ``folds``: by the number of a key what tells it of the groups: what is grouped by may be more than it says.
     """
 
     pipe: Pipe
@@ -40,6 +43,7 @@ class Grouping:
     number: str | None
     each: bool
     typed: bool
+    folds: Mapping[int, str] = field(default_factory=dict)
 
     def has_outcome(self, condition: Condition) -> bool:
         """Whether an answer says of its rows what becomes of them; else they are counted."""
@@ -69,10 +73,18 @@ class Grouping:
             found = ["count(*) AS n", f"count({value}) AS numbers", f"sum({value}) AS total"]
             found += [f"min({value}) AS least", f"max({value}) AS most"]
         where = condition.sure_rows
-        names = [part.rpartition(" AS ")[2] for part in (*keys, *found)]
-        told = ", ".join("epoch_ms(span)" if name == "span" else name for name in names)
         grouped = f"SELECT {', '.join((*keys, *found))} WHERE {where.text}{' GROUP BY ALL' if keys else ''}"
-        return Sql(f"FROM (FROM {{rows}} {grouped}) SELECT {told}", values + where.values)
+        return Sql(f"FROM (FROM {{rows}} {grouped}) SELECT {self._told(keys, found)}", values + where.values)
+
+    def _told(self, keys: Sequence[str], found: Sequence[str]) -> str:
+        """What is said of the groups. Those that have one key when they are told are put together first."""
+        names = [part.rpartition(" AS ")[2] for part in (*keys, *found)]
+        made = {"span": "epoch_ms(span)", **{f"k{number}": fold for number, fold in self.folds.items()}}
+        if not self.folds:
+            return ", ".join(made.get(name, name) for name in names)
+        made |= {name: f"{_ADDED[name]}({name})" for name in names if name in _ADDED}
+        told = [f"{made.get(name, name)} AS {name}" for name in names]
+        return f"{', '.join(told)} GROUP BY ALL"
 
 
 def grouping_of(pipe: Pipe) -> Grouping | None:
@@ -90,7 +102,12 @@ def grouping_of(pipe: Pipe) -> Grouping | None:
         pipe.field,
         any(per_thousand(each) is not None for each in pipe.measures),
         pipe.field is not None or any(key != "stream" for key in keys),
+        {number: _CLASS.format(number) for number, key in enumerate(pipe.by) if key.form == "class"},
     )
+
+
+_CLASS = "CASE WHEN k{0} BETWEEN 100 AND 999 THEN k{0} - k{0} % 100 ELSE k{0} END"
+"""A status of the same class."""
 
 
 def _expression(key: Key) -> str | None:

@@ -58,6 +58,11 @@ class Condition:
         return every([self.scope, self.may if self.may == TRUE == self.may_untyped else either_way])
 
     @property
+    def is_all(self) -> bool:
+        """Whether all rows that are looked at may match."""
+        return every([self.scope, self.may]) == self.looked_at and (not self.typed or self.may_untyped == self.may)
+
+    @property
     def sure_rows(self) -> Sql:
         """Rows that may match whose typed columns say all."""
         return every([self.scope, *([_IS_TYPED] if self.typed else []), self.may])

@@ -30,7 +30,17 @@ class Refused(Exception):
 
 def ndjson(found: Iterable[dict[str, Any]]) -> bytes:
     """Records, one a line."""
-    return "".join([_JSON.encode(one) + "\n" for one in found]).encode("utf-8", "surrogatepass")
+    return written(map(encode, found))
+
+
+def encode(record: dict[str, Any]) -> str:
+    """A record as JSON."""
+    return _JSON.encode(record)
+
+
+def written(texts: Iterable[str]) -> bytes:
+    """Records that are JSON, one a line."""
+    return "".join([f"{text}\n" for text in texts]).encode("utf-8", "surrogatepass")
 
 
 def event(name: str, identity: str | None, data: Any) -> bytes:

@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 from logship.values import OFFSET_MAX, Invalid, parse_integer
 from logship.view import query, records, saved
 from logship.view.alerts.run import Alerts
-from logship.view.answers import NDJSON, READING, REPLACED, Refused, event, ndjson
+from logship.view.answers import NDJSON, READING, REPLACED, Refused, encode, event, ndjson, written
 from logship.view.declared import Declaration
 from logship.view.follow import Follower
 from logship.view.history import History
@@ -152,10 +152,10 @@ class Api:
         yield ndjson([{"type": "begin", "at": str(end)}])
         if asked.cursor is None:
             told = time.monotonic()
-            async for part in self.history_records(asked, picture):
-                if part or time.monotonic() - told > SEARCH_HEARTBEAT_SECONDS:
+            async for items in self._history(asked, picture):
+                if items or time.monotonic() - told > SEARCH_HEARTBEAT_SECONDS:
                     told = time.monotonic()
-                    yield ndjson(part) or b"\n"
+                    yield await self._written(asked, picture, items) or b"\n"
             at = end
         else:
             at = asked.cursor
@@ -214,6 +214,11 @@ class Api:
 
     async def history_records(self, asked: Query, picture: Picture) -> AsyncIterator[list[dict[str, Any]]]:
         """The records of what was; an empty list after each step that found nothing."""
+        async for items in self._history(asked, picture):
+            yield await self._made(asked, picture, items) if items else []
+
+    async def _history(self, asked: Query, picture: Picture) -> AsyncIterator[list[Item]]:
+        """What was, not too much at a time; an empty list after each step that found nothing."""
         end = picture.end if asked.at is None else asked.at
         with_open = not asked.follow and asked.at is None
         steps: Iterator[Item | list[Item] | None]
@@ -228,7 +233,14 @@ class Api:
             if not items:
                 yield []
             for at in range(0, len(items), RECORDS_A_STEP):
-                yield await self._made(asked, picture, items[at : at + RECORDS_A_STEP])
+                yield items[at : at + RECORDS_A_STEP]
+
+    async def _written(self, asked: Query, picture: Picture, items: list[Item]) -> bytes:
+        """Their records as they are sent."""
+        maker = records.Records(picture.identities, asked.bytes_max, asked.shown, self._whole)
+        given = [item for item in items if not isinstance(item, Hidden)]
+        more = [encode(records.hidden(items))] if len(given) < len(items) else []
+        return await self.do(lambda: written([*(maker.text(each) or encode(maker.of(each)) for each in given), *more]))
 
     async def _made(self, asked: Query, picture: Picture, items: list[Item]) -> list[dict[str, Any]]:
         """Records of lines and marks, and at last one of how many lines are hidden, if any."""

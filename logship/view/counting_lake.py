@@ -6,7 +6,7 @@ what is sure to be answered within STEP_SECONDS, so that whoever asks can go awa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from logship.lake.engine import Asking, TooLarge
@@ -127,41 +127,54 @@ class LakeCounting:
         elif self._grouping is None or self._answers is None:
             yield from self._rows(condition.rows, files)
         else:
-            yield from self._grouped(self._grouping, self._answers, files, condition)
+            looked_at = yield from self._grouped(self._grouping, self._answers, files, condition)
+            if looked_at is not None and condition.is_all:
+                self._progress.bytes += sum(sum(self._selection.spans(file)) for file in files)
+                self._progress.lines += looked_at
+                return
         self._look_at(files, condition, start, end)
 
-    def _grouped(self, grouping: Grouping, answers: Answers, files: list[File], condition: Condition) -> Iterator[None]:
+    def _grouped(
+        self, grouping: Grouping, answers: Answers, files: list[File], condition: Condition
+    ) -> Generator[None, None, int | None]:
+        """Counts what is grouped; how many rows that were, None where some could not be read."""
         assert self._asking is not None
         progress, taken = self._progress, False
-        judged, hidden = answers.judged, answers.hidden
+        rest: int | None = 0
+        judged, hidden, matched = answers.judged, answers.hidden, progress.matched
         with_outcome = grouping.has_outcome(condition)
         try:
             for rows in self._asking.answer(grouping.select(condition), files):
                 progress.matched += answers.take(rows, with_outcome)
                 taken = True
                 yield None
+            looked_at = progress.matched - matched + answers.hidden - hidden + answers.judged - judged
             progress.hidden += answers.hidden - hidden
             if answers.judged > judged:
                 yield from self._rows(condition.judged, files)
-            if condition.typed and condition.may_untyped != FALSE:
-                yield from self._rows(condition.untyped, files)
+            if condition.typed and condition.may_untyped != FALSE and (untyped := self._asking.untyped(files)):
+                rest = yield from self._rows(condition.untyped, untyped)
         except (Unreadable, TooLarge):
             if not taken:
                 raise
             progress.damaged += 1
+            return None
+        return None if rest is None else looked_at + rest
 
-    def _rows(self, where: Sql, files: list[File]) -> Iterator[None]:
-        """Rows that are judged one by one."""
+    def _rows(self, where: Sql, files: list[File]) -> Generator[None, None, int | None]:
+        """Rows that are judged one by one; how many, None where some could not be read."""
         assert self._asking is not None
-        taken = False
+        count = 0
         try:
             for rows in self._asking.lines(where, files):
-                taken = True
+                count += len(rows)
                 yield from self._judge(rows)
         except (Unreadable, TooLarge):
-            if not taken:
+            if not count:
                 raise
             self._progress.damaged += 1
+            return None
+        return count
 
     def _look_at(self, files: list[File], condition: Condition, start: int, end: int) -> None:
         """Notes how much was looked at."""

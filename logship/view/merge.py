@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import operator
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -40,7 +41,8 @@ class Keys:
     def of(self, items: Iterable[Item]) -> Iterator[tuple[Key, Item]]:
         """The next items with their keys, which do not fall."""
         for item in items:
-            self._latest = max(self._latest, item.time_ms)
+            if item.time_ms > self._latest:
+                self._latest = item.time_ms
             yield (self._latest, item.stream, item.offset, self._count), item
             self._count += 1
 
@@ -66,14 +68,19 @@ class Gradual(Generic[Item]):
         """What comes next in a stream."""
         self._known[number].extend(self._keys[number].of(items))
 
-    def before(self, time_ms: float) -> Iterator[Item]:
+    def before(self, time_ms: float) -> list[Item]:
         """What is known and placed before a time; no stream may have anything earlier that is not known yet."""
-        return _in_order(_taken(known, time_ms) for known in self._known)
+        found = [pair for known in self._known for pair in _taken(known, time_ms)]
+        found.sort(key=_key)  # as a merge does it: of equal ones that of the earlier stream is first
+        return [item for _, item in found]
 
     def rest(self, streams: Sequence[Iterable[Item]]) -> Iterator[Item]:
         """All that was not given, and what comes after it in each stream. Lazy."""
         whole = zip(self._known, self._keys, streams, strict=True)
         return _in_order(itertools.chain(known, keys.of(items)) for known, keys, items in whole)
+
+
+_key = operator.itemgetter(0)
 
 
 def _taken(known: deque[tuple[Key, Item]], time_ms: float) -> Iterator[tuple[Key, Item]]:
@@ -82,5 +89,5 @@ def _taken(known: deque[tuple[Key, Item]], time_ms: float) -> Iterator[tuple[Key
 
 
 def _in_order(keyed: Iterable[Iterable[tuple[Key, Item]]]) -> Iterator[Item]:
-    for _, item in heapq.merge(*keyed, key=lambda pair: pair[0]):
+    for _, item in heapq.merge(*keyed, key=_key):
         yield item

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import xxhash
@@ -122,6 +123,7 @@ def hash_of(key: GroupKey) -> int:
     return xxhash.xxh3_64_intdigest(repr(key).encode("utf-8", "surrogatepass"))
 
 
-def key_order(key: Any) -> tuple[tuple[int, Any], ...]:
+@lru_cache(maxsize=4096)
+def key_order(key: GroupKey) -> tuple[tuple[int, Any], ...]:
     """Puts keys in order: numbers, then texts, then what is not there."""
     return tuple([(2, 0) if part is None else (1 if isinstance(part, str) else 0, part) for part in key])

@@ -58,6 +58,9 @@ class Table:
     exact: bool = True
 
 
+_WITH_NUMBERS = (Numbers, Requests)
+
+
 class Making:
     """A table in the making. The times asked for matter to rates: of a span that they cut only a part counts."""
 
@@ -154,7 +157,7 @@ class Making:
             rest=0 if pipe.limit is None else sum(one[2].lines for one in found) - sum(one[2].lines for one in chosen),
             others=[self._row(blank, span, cell) for span, cell in others],
             about=groups.about,
-            exact=all(cell.is_exact for cell in self.cells() if isinstance(cell, Numbers | Requests)),
+            exact=all(cell.is_exact for cell in self.cells() if isinstance(cell, _WITH_NUMBERS)),
         )
 
     def cells(self) -> list[Any]:

@@ -6,6 +6,7 @@ Left to others: which ones (``history``), how they travel (``api``).
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,6 +22,10 @@ HUES = 24
 """Colours of containers, as in the style sheet."""
 
 _FLAGS = ((TORN, "torn"), (PART, "part"), (CUT, "cut"), (OPEN, "open"))
+
+
+_quoted = json.encoder.encode_basestring
+_ENDS = {end: _quoted(end.decode()) for end in (b"\r\n", b"\n", b"")}
 
 
 def stamp(time_ms: int) -> str:
@@ -46,6 +51,7 @@ class Records:
     ) -> None:
         self._identities = identities
         self._names: dict[str, tuple[str, str]] = {}
+        self._written: dict[str, tuple[str, str]] = {}
         self._bytes_max = bytes_max
         self._in_words = in_words
         self._whole = whole
@@ -94,6 +100,28 @@ class Records:
             if flags:
                 record["flags"] = flags
         return record
+
+    def text(self, item: TimedLine | Mark) -> str | None:
+        """The record of a line as JSON, which nearly all lines have in one form; None where it has another."""
+        if isinstance(item, Mark) or self._in_words or item.event is not None:
+            return None
+        line = item.line
+        size = item.size - len(item.terminator)
+        if line.flags or size > self._bytes_max or size > len(line.data):
+            return None
+        try:
+            said = line.data[:size].decode()
+        except UnicodeDecodeError:
+            return None
+        written = self._written.get(line.stream)
+        if written is None:
+            place, program = self._whose(line.stream)
+            of_it = f',"place":{_quoted(place)},"program":{_quoted(program)},"lsn":'
+            written = self._written[line.stream] = f'","stream":{_quoted(line.stream)},"offset":', of_it
+        return (
+            f'{{"type":"line","time":"{stamp(item.time_ms)}{written[0]}{line.offset}{written[1]}{line.lsn},"text":'
+            f'{_quoted(said)},"end":{_ENDS[item.terminator]},"received":"{stamp(line.received_ms)}"}}'
+        )
 
     def _whose(self, path: str) -> tuple[str, str]:
         """Place and program of a stream."""

@@ -348,6 +348,7 @@ PIPES = [
     "| p50,p99,avg t_total by server", "| max,min,sum bytes 5s by path:bare", "| avg status 2s",
     "| p10 t_queue by kind, state:pair", "| top 3 path", "| top path:shape, level", "| haproxy", "| haproxy by server",
     "| patterns", "| count by client_ip",
+    "| avg,max t_total 1m by status:class", "| p50 bytes by status:class, server", "| top 2 status:class",
     "| p50 json.n", "| count by event, level", "| sum t_active by service, instance, backend, frontend",
 ]  # fmt: skip
 """Of each kind; some have no SQL."""

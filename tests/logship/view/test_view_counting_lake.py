@@ -63,6 +63,25 @@ def counted(shelf: Shelf, text: str = "| count by stream", **more: str) -> tuple
 ALL = {"ha/1/haproxy/i": 8, "web/1/app/i": 4}
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("| count by status:class", 12),
+        ("src:ha/1 | count 1m by status:class", 8),
+        ("src:ha/1 status:200 | count by server", 8),
+        ("src:web/1 | p50 t_total by status:class", 4),
+        ("/line/ | count", 12),
+    ],
+)
+def test_how_many_lines_were_looked_at_is_known_whether_all_of_them_are_counted_or_not(
+    shelf: Shelf, text: str, lines: int
+) -> None:
+    reading, _ = counting(shelf, text)
+    for _ in reading.steps():
+        pass
+    assert (reading.progress.lines, reading.progress.damaged) == (lines, 0)
+
+
 def test_what_is_sealed_is_read_out_of_the_lake_though_the_journal_has_it(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
