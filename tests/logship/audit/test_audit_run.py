@@ -397,7 +397,7 @@ def test_the_process_follows_a_living_collector_and_fills_its_ledger(tmp_path: P
         headers = {"Content-Type": "application/octet-stream", "Logship-Source": json.dumps(SOURCES[path])}
         assert collector.ask("PUT", f"/v1/stream/{path}", headers).status == 201
         assert collector.ask("POST", f"/v1/stream/{path}", headers, bytes(data)).status == 204
-    argv = [sys.executable, "-m", "logship", "audit", "--store", str(tmp_path / "store")]
+    argv = [sys.executable, "-m", "tests.logship.awake", "audit", "--store", str(tmp_path / "store")]
     argv += ["--to", f"http://127.0.0.1:{collector.port}"]
     process = subprocess.Popen(argv, cwd=TREE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

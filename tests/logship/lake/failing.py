@@ -39,10 +39,12 @@ MERGING = {
 
 if __name__ == "__main__":
     from logship.cli import main
+    from tests.logship.awake import stay_awake
 
     *place, nth = {**POINTS, **MERGING}[sys.argv[1]]
     if sys.argv[1] in MERGING:
         merging.FILES_MIN = 4
     module, path, moment = place
     arm((module, path, moment), nth)
+    stay_awake()
     sys.exit(main(sys.argv[2:], os.environ))

@@ -27,7 +27,7 @@ from tests.logship.lake.test_lake_lines import of_lake, of_viewer
 from tests.logship.view.shelf import Shelf
 from tests.logship.view.viewing import TREE
 
-LOGSHIP = [sys.executable, "-m", "logship"]
+LOGSHIP = [sys.executable, "-m", "tests.logship.awake"]
 PATIENCE_SECONDS = 120
 KILLS = int(os.environ.get("LOGSHIP_TEST_SEAL_KILLS", "5"))
 
@@ -220,7 +220,8 @@ def test_a_disk_that_fills_while_duckdb_writes_is_a_full_disk(small_disk: Path) 
     ballast = small_disk / "ballast"
     left = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
     ballast.write_bytes(bytes(left - 40_960))
-    code = "import os,sys; from logship.lake.folder import Folder; Folder.free_bytes = lambda _: 1 << 40; "
+    code = "import os,sys; from tests.logship import awake; awake.stay_awake(); "
+    code += "from logship.lake.folder import Folder; Folder.free_bytes = lambda _: 1 << 40; "
     code += "from logship.cli import main; sys.exit(main(sys.argv[1:], os.environ))"
     full = run([sys.executable, "-c", code, "seal", "--store", str(small_disk / "store"), "--once"])
     assert full.returncode == 1
@@ -236,7 +237,8 @@ def test_a_disk_that_fills_while_filters_are_written_is_a_full_disk(small_disk: 
     """What they take is made more than is left, once the file itself is written."""
     shelf = Shelf(small_disk / "store")
     written = segments(shelf, 1)
-    code = "import os,sys; from logship.lake import seal; from logship.lake.folder import Folder; "
+    code = "import os,sys; from tests.logship import awake; awake.stay_awake(); "
+    code += "from logship.lake import seal; from logship.lake.folder import Folder; "
     code += "Folder.free_bytes = lambda _: 1 << 40; real = seal.pack_filters; "
     code += "seal.pack_filters = lambda made: real(made) + bytes(1 << 20); "
     code += "from logship.cli import main; sys.exit(main(sys.argv[1:], os.environ))"
@@ -316,6 +318,18 @@ def test_a_setting_that_cannot_be_is_a_usage_error(words: list[str], environment
     result = run([*LOGSHIP, "seal", *words], **environment)
     assert result.returncode == 2
     assert said in result.stderr
+
+
+def test_it_gives_way_to_whatever_else_there_is_to_do(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "logship", "seal", "--store", str(tmp_path / "store")]
+    process = subprocess.Popen(words, cwd=TREE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert json.loads(process.stderr.readline())["event"] == "waiting"
+    assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
+    process.kill()
+    process.wait()
+    process.stderr.close()
 
 
 def test_a_store_that_is_not_there_yet_is_waited_for_and_a_stop_ends_it_in_order(tmp_path: Path) -> None:
