@@ -172,6 +172,7 @@ def test_a_file_that_cannot_be_used_is_begun_anew_and_told(tmp_path: Path, text:
 
 # All of it.
 
+# What fires must be told before it is over: the window is longer than a busy machine keeps the viewer waiting.
 RULES = """
 [alerts]
 webhook = {hook}
@@ -184,7 +185,7 @@ text = "status:5xx"
 [alert.errors]
 query = "@fives"
 above = 2
-window = "4s"
+window = "10s"
 every = "1s"
 resolve_after = "0s"
 by = "server"
@@ -306,7 +307,7 @@ def test_the_command_lists_alerts_and_says_by_its_status_whether_one_fires(fleet
     quiet = logs(fleet.viewer, "errors", "--exit-code", command="alerts")
     assert (quiet.returncode, quiet.stderr) == (0, b"")
     assert quiet.stdout.decode().splitlines() == [
-        "ALERT   STATE  SINCE  VALUE  GROUP  CONDITION", "errors  quiet  -      0      -      more than 2 lines in 4s",
+        "ALERT   STATE  SINCE  VALUE  GROUP  CONDITION", "errors  quiet  -      0      -      more than 2 lines in 10s",
     ]  # fmt: skip
     eventually(lambda: any(one.get("state") == "firing" for one in fleet.alerts()), "silence does not fire")
     fires = logs(fleet.viewer, "--exit-code", command="alerts")
@@ -338,7 +339,7 @@ def test_a_webhook_that_fails_is_tried_again_and_delays_nothing_else(fleet: Flee
 def test_a_burst_while_the_viewer_was_down_is_told_late(fleet: Fleet) -> None:
     fleet.viewer.stop(signal.SIGKILL)
     fleet.fail("s1", 9)
-    time.sleep(6)  # it is over, too, before anybody looks
+    time.sleep(12)  # it is over, too, before anybody looks
     fleet.append("web/1/app/i", "something else\n")
     fleet.viewer.start()
     eventually(lambda: bool(fleet.told()), "the burst was missed")
@@ -427,6 +428,7 @@ def test_killed_at_random_each_firing_is_told_and_says_its_number(fleet: Fleet) 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_killed_at_random_for_long_each_firing_is_told_and_says_its_number(fleet: Fleet) -> None:
     seed = random.SystemRandom().randrange(10**6)
     kill_again_and_again(fleet, seed, 80)
