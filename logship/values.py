@@ -188,18 +188,21 @@ _LOSS_COUNTS = frozenset({"offset", "bytes", "count"})
 
 
 def parse_loss(line: bytes) -> Loss | Invalid:
-    """A loss record from one line of JSON, at most 2,048 bytes. Unknown keys are left out."""
+    """A loss record from one line of JSON, at most 2,048 bytes, its id at most 128. Unknown keys are left out."""
     if len(line) > LOSS_BYTES_MAX:
         return Invalid(f"is longer than {LOSS_BYTES_MAX} bytes")
     try:
         fields = _parse_object(line.decode())
     except UnicodeDecodeError:
         return Invalid("is not UTF-8")
-    return fields if isinstance(fields, Invalid) else loss_of(fields)
+    loss = fields if isinstance(fields, Invalid) else loss_of(fields)
+    if isinstance(loss, Loss) and len(loss.id.encode()) > LOSS_ID_BYTES_MAX:
+        return Invalid(f"has an id of more than {LOSS_ID_BYTES_MAX} bytes")
+    return loss
 
 
 def loss_of(fields: Mapping[str, Any]) -> Loss | Invalid:
-    """A loss record from its fields."""
+    """A loss record from its fields, those of our own with a longer id among them: what was journaled is read back."""
     known: dict[str, Any] = {}
     for name, attribute in _LOSS_FIELDS:
         value = fields.get(name)
@@ -210,7 +213,7 @@ def loss_of(fields: Mapping[str, Any]) -> Loss | Invalid:
         if name not in _LOSS_COUNTS and not isinstance(value, str):
             return Invalid(f"says {name} as something other than a string")
         known[attribute] = value
-    if not 1 <= len(known.get("id", "").encode(errors="surrogatepass")) <= LOSS_ID_BYTES_MAX:
+    if not known.get("id"):
         return Invalid(f"has no id of 1 to {LOSS_ID_BYTES_MAX} bytes")
     return Loss(**known)
 

@@ -99,6 +99,11 @@ class Disk:
         """The watermark that ``store/durable`` holds; None when it holds nothing that makes sense."""
         return watermark(os.pread(self._durable, 16, 0))
 
+    @property
+    def published_bytes(self) -> int:
+        """How long ``store/durable`` is, whether it makes sense or not."""
+        return os.fstat(self._durable).st_size
+
     def rotate(self, first_frame: bytes) -> None:
         """Begin a new segment with this frame. All before must be synced. Raises NoRoom (nothing changed) or Fault."""
         lsn = self.end

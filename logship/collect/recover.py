@@ -21,11 +21,16 @@ from logship.values import Invalid
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What the journal says. ``torn`` is what was cut off its end, None for a journal that ended whole."""
+    """What the journal says. ``torn`` is what was cut off its end, None for a journal that ended whole.
+
+    ``unwitnessed``: ``store/durable`` does not say how far it was durable, so that an end that is missing, if one is,
+    cannot be told from one that was never written.
+    """
 
     state: State
     index: Index
     torn: Torn | None
+    unwitnessed: bool
 
 
 def recover(disk: Disk) -> Recovered:
@@ -46,7 +51,8 @@ def _recover_last(disk: Disk, read: ReadAt, index: Index) -> Recovered:
     segment = disk.segments[-1]
     index.segment_lsn = segment.lsn
     state: State | None = None
-    proven = published = disk.published() or 0
+    said = disk.published()
+    proven = published = said or 0
     walk = Walk(read, segment.lsn, segment.end, bodies=True)
     for frame in walk:
         _note(index, segment, frame)
@@ -70,8 +76,10 @@ def _recover_last(disk: Disk, read: ReadAt, index: Index) -> Recovered:
     elif published > segment.end:
         reason = f"the journal ends here, and all up to {published} was durable (store/durable says so)"
         raise _damage(disk, Damaged(segment.end, reason))
+    # Of a store that ended before its first batch was durable nothing was ever said there.
+    once = disk.published_bytes > 0 or len(disk.segments) > 1 or proven > segment.checkpoint_end
     disk.settle(walk.lsn, proven)
-    return Recovered(state, index, torn)
+    return Recovered(state, index, torn, said is None and once)
 
 
 def _note(index: Index, segment: Segment, frame: Frame) -> None:

@@ -118,6 +118,10 @@ def _tell_recovered(store: Store, log: Log) -> None:
     health = store.health()
     if torn is not None:
         log.say("WARNING", "torn_tail", lsn=torn.lsn, bytes=torn.dropped_bytes, cause="a crash in the midst of a write")
+    if store.recovered.unwitnessed:
+        cause = "store/durable does not say how far the journal was durable (damaged, or emptied by a loss of power)"
+        hint = "an end of the journal that somebody cut off cannot be told; compare with the sources: `logship verify`"
+        log.say("WARNING", "no_watermark", cause=cause, hint=hint)
     log.say("INFO", "opened", streams=health["streams"], segments=health["segments"], lsn=health["lsn"])
 
 

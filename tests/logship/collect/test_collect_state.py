@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logship.collect.admission import Admitted
@@ -14,7 +15,7 @@ from logship.collect.journal import Entry, Kind
 from logship.collect.ledger import RECORDS_MAX, Ledger, pack_losses, unpack_losses
 from logship.collect.state import State, load
 from logship.collect.stream import STARTS_KEPT, StreamState
-from logship.values import Loss, Source, StreamPath
+from logship.values import PATH_BYTES_MAX, SOURCE_BYTES_MAX, Invalid, Loss, Source, StreamPath, parse_source
 from logship.wire import Append, Create, Deleted, Start
 from tests.logship.collect.kit import PATHS, Desk, Operation, appends, batches, creates, replay
 
@@ -75,6 +76,31 @@ def test_everything_a_stream_knows_survives_a_checkpoint() -> None:
     ledger = Ledger([(4, Loss("x", "a", 1, 2, 3, "lines", "f", "t", "why", "how"))], dropped=11)
     state = State({PATH: stream, "b": replace(stream, path=StreamPath("b"), retired_ms=None)}, ledger)
     assert loaded(state) == state
+
+
+segments = st.text("aZ0._~-", min_size=1, max_size=128).filter(lambda text: text not in (".", ".."))
+long_paths = st.lists(segments, min_size=1, max_size=8).map("/".join).filter(lambda path: len(path) <= PATH_BYTES_MAX)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+said = st.fixed_dictionaries(
+    {"continues": long_paths},
+    optional={"lost_bytes": st.integers(0, 2**53 - 1), "lost_reason": texts, "lost_from": texts, "lost_to": texts},
+)
+
+
+@pytest.mark.case(90)
+@given(long_paths, said)
+@example("/".join(["a" * 127] * 4), {"continues": "/".join(["b" * 127] * 4), "lost_bytes": 5})
+def test_whatever_a_source_may_say_of_a_loss_survives_a_checkpoint(path: str, fields: dict[str, object]) -> None:
+    source = parse_source(json.dumps(fields))
+    if isinstance(source, Invalid):
+        assert len(json.dumps(fields)) > SOURCE_BYTES_MAX
+        return
+    desk = Desk()
+    desk.do(Create(StreamPath(path), "text/plain", source=source))
+    losses = desk.state.ledger.records()
+    assert len(losses) == (0 if fields.get("lost_bytes") == 0 else 1)
+    assert loaded(desk.state) == desk.state
+    assert [unpack_losses(pack_losses([loss])) for _, loss in losses] == [[loss] for _, loss in losses]
 
 
 def test_a_listing_says_what_protocol_md_section_8_says() -> None:

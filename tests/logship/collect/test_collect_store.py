@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -10,12 +11,13 @@ from random import Random
 import pytest
 
 from logship import zstd
-from logship.values import Loss, StreamPath
+from logship.values import Loss, Source, StreamPath
 from logship.wire import (
     Append,
     Appended,
     Code,
     Create,
+    Created,
     Delete,
     Deleted,
     Encoding,
@@ -42,6 +44,26 @@ from tests.logship.collect.shop import (
     put_zipped,
     run,
 )
+
+
+@pytest.mark.case(90)
+def test_a_store_with_a_loss_before_a_stream_of_a_long_name_opens_again(tmp_path: Path) -> None:
+    """Its record is called after the stream: a container of plain `docker run` has 64 digits in that name alone."""
+    path = StreamPath(f"hx/{'a' * 64}/haproxy/20261130T230705Z-9765885c.00000000000005505024")
+    source = Source(json.dumps({"continues": PATH, "lost_bytes": 5, "lost_reason": "over budget"}))
+
+    async def work() -> None:
+        async with opened(tmp_path, SMALL) as store:
+            assert isinstance(await store.create(Create(path, "text/plain", source=source), b""), Created)
+            for _ in range(8):
+                await put(store, b"x" * 1000, path)
+            losses = store.losses()
+            assert [(loss.stream, loss.bytes) for _, loss in losses] == [(path, 5)]
+        async with opened(tmp_path, SMALL) as store:
+            assert store.losses() == losses
+            assert await everything(store, path) == b"x" * 8000
+
+    run(work())
 
 
 async def settle() -> None:

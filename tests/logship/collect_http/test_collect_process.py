@@ -79,6 +79,26 @@ def test_of_a_store_of_which_only_the_journal_and_its_format_are_left_all_is_kno
     assert collector.stop() == 0
 
 
+@pytest.mark.parametrize("content", [b"x", b"", b"\0" * 16])
+def test_a_watermark_that_says_nothing_is_told_at_the_start(tmp_path: Path, content: bytes) -> None:
+    """An end that is missing cannot be told then; of a store that is new, or whole, nothing is said."""
+    store = tmp_path / "store"
+    collector = Collector(store)
+    assert collector.ask("PUT", "/v1/stream/a", OCTETS).status == 201
+    for _ in range(3):
+        assert collector.ask("POST", "/v1/stream/a", OCTETS, b"x" * 300_000).status == 204
+    assert collector.stop() == 0
+    for said in (False, True):
+        if said:
+            (store / "durable").write_bytes(content)
+        collector = Collector(store)
+        assert len(collector.ask("GET", "/v1/stream/a").body) == 900_000
+        assert collector.stop() == 0
+        events = [json.loads(line) for line in collector.errors.read_text().splitlines()]
+        told = [event["level"] for event in events if event["event"] == "no_watermark"]
+        assert told == (["warning"] if said else [])
+
+
 def test_a_request_that_runs_at_sigterm_is_answered_and_new_ones_are_refused(tmp_path: Path) -> None:
     collector = Collector(tmp_path / "store")
     assert collector.ask("PUT", "/v1/stream/a", OCTETS).status == 201
