@@ -40,9 +40,9 @@ BUSY_SECONDS = 0.2
 IDLE_SECONDS = 1.0
 LOOK_SHARE = 40
 """Looking for files takes one part in so many of a processor at most: ten thousand are looked at every 2 s or so."""
-STARVED_SHARE, STARVED_SECONDS_MAX = 4, 5.0
+STARVED_SHARE, STARVED_SECONDS_MAX = 9, 5.0
 """A look that takes longer than it should, since others have the processor, is not to take all that is left for ship:
-four times as long is for shipping then, if that is not longer than this."""
+nine times as long is for shipping then, if that is not longer than this."""
 ROOM_SECONDS = 0.5
 """How often room is made for files that wait: many at a time, since all that were opened are asked about at once."""
 QUIET_SECONDS = 10.0

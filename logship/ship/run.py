@@ -42,6 +42,8 @@ from logship.wire.requests import Look
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.2
 BUSY_FOR_SECONDS = 1.0
+LOOK_SHARE, PAUSE_SECONDS_MAX = 4, 1.0
+"""On a busy machine, where a look takes longer than it should, so many times as long is for sending, up to a second."""
 LEFT_TOLD_MAX = 20
 
 
@@ -217,7 +219,8 @@ class Ship:
         self._turns.looked()
         self._turns.own_only = stopping
         busy = now - self._grew_at < BUSY_FOR_SECONDS
-        self._look_at = now + (BUSY_SECONDS if busy else IDLE_SECONDS)
+        pause = max(BUSY_SECONDS if busy else IDLE_SECONDS, LOOK_SHARE * (time.monotonic() - now))
+        self._look_at = time.monotonic() + min(pause, PAUSE_SECONDS_MAX)
         self._looked_for_stop = stopping
 
     def _grant(self, now: float) -> None:

@@ -71,6 +71,17 @@ class Collector:
         with self._get(f"/v1/streams?source.program={program}") as reply:
             return sorted((json.loads(line) for line in reply.read().splitlines()), key=lambda one: str(one["stream"]))
 
+    def end(self, path: str) -> int:
+        """Where a stream ends."""
+        request = urllib.request.Request(f"{self.url}/v1/stream/{path}", method="HEAD")
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return int(reply.headers["Stream-Next-Offset"])
+
+    def count(self) -> int:
+        """How many streams there are, which costs it less than to list them."""
+        with self._get("/v1/health") as reply:
+            return int(json.load(reply)["streams"])
+
     def losses(self) -> list[dict[str, Any]]:
         """The ledger."""
         with self._get("/v1/losses") as reply:

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -137,7 +137,7 @@ def test_ten_thousand_files_of_which_a_hundred_are_written_to(tmp_path: Path) ->
             lot.write(path, b"%s\n" % (b"x" * chance.randrange(200)))
         begun = time.monotonic()
         lot.start()
-        taken_in(collector, lot)
+        streams = all_taken_in(collector, lot)
         print(f"10000 files after {time.monotonic() - begun:.1f} s, at most {lot.most} descriptors")
         time.sleep(15)  # those that are quiet are let go of
         used, slowest = cpu(lot), 0.0
@@ -147,7 +147,7 @@ def test_ten_thousand_files_of_which_a_hundred_are_written_to(tmp_path: Path) ->
             for path in active:
                 lot.write(path, b"%s\n" % (b"y" * chance.randrange(200)))
             at = time.monotonic()
-            taken_in(collector, lot, 0.2)
+            taken_in(collector, lot, streams, active)
             slowest = max(slowest, time.monotonic() - at)
             active[chance.randrange(100)] = chance.choice([*lot.written])
             time.sleep(max(0.0, 1 - (time.monotonic() - at)))
@@ -168,17 +168,38 @@ def test_ten_thousand_files_of_which_a_hundred_are_written_to(tmp_path: Path) ->
         collector.kill()
 
 
-def taken_in(collector: Collector, lot: Lot, pause: float = 2.0) -> None:
-    """Wait until all is there, however slow the machine is: 2 minutes without a byte more are too long."""
-    before, since = -1, time.monotonic()
-    while before != lot.total():
+def all_taken_in(collector: Collector, lot: Lot) -> dict[str, str]:
+    """Wait until all is there; the stream of each file. A list of thousands costs the collector as much as hundreds of
+    files, so first they are counted alone."""
+    progress(lambda: lot.count() and collector.count(), len(lot.written), "streams")
+    progress(lambda: lot.count() and held(collector), lot.total(), "bytes")
+    return {str(each["source"]["path"]): str(each["stream"]) for each in collector.streams()}
+
+
+def taken_in(collector: Collector, lot: Lot, streams: dict[str, str], active: Iterable[Path]) -> None:
+    """Wait until all of these files is there."""
+    left = {*active}
+
+    def there() -> int:
         lot.count()
-        now = held(collector)  # a list of thousands, which costs the collector as much as hundreds of files
+        for path in [*left]:
+            if collector.end(streams[str(path)]) == len(lot.written[path]):
+                left.discard(path)
+        return -len(left)
+
+    progress(there, 0, "files that are not behind", 0.1)
+
+
+def progress(measure: Callable[[], int], goal: int, what: str, pause: float = 2.0) -> None:
+    """Wait for the goal, however slow the machine is: 2 minutes without progress are too long."""
+    before, since = measure(), time.monotonic()
+    while before != goal:
+        time.sleep(pause)
+        now = measure()
         if now > before:
             before, since = now, time.monotonic()
-        assert time.monotonic() - since < 120, f"{before} of {lot.total()} bytes, and no more come"
-        assert before <= lot.total(), "more than was written"
-        time.sleep(pause)
+        assert time.monotonic() - since < 120, f"{before} of {goal} {what}, and no more come"
+        assert before <= goal, "more than was written"
 
 
 def held(collector: Collector) -> int:
