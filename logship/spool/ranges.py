@@ -42,8 +42,9 @@ class Span(NamedTuple):
 
 def segments(listing: Iterable[tuple[str, int]]) -> list[Segment]:
     """The segments among ``listing`` (pairs of file name and size), in the order of the stream."""
-    found = ((parse_segment(name), size) for name, size in listing)
-    return sorted(Segment(offset, size) for offset, size in found if offset is not None)
+    found = [Segment(offset, size) for name, size in listing if (offset := parse_segment(name)) is not None]
+    found.sort()
+    return found
 
 
 def missing(found: Iterable[Segment]) -> list[Span]:

@@ -101,7 +101,7 @@ class Segments:
             names = os.listdir(self.folder / JOURNAL)  # noqa: PTH208  # asked for at each frame: without a path a name
         except OSError as error:
             raise NoStore(f"{self.folder} is no store yet: {error.strerror}") from None
-        return sorted(int(name) for name in names if name.isdigit() and len(name) == LSN_DIGITS)
+        return sorted([int(name) for name in names if len(name) == LSN_DIGITS and name.isdigit()])
 
     def read(self, segment_lsn: int, lsn: int, size: int) -> bytes:
         """Bytes from ``lsn`` on of the segment that begins at ``segment_lsn``. Raises Gone."""

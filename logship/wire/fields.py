@@ -10,6 +10,7 @@ import binascii
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from logship.values import Invalid, offset_text, parse_integer, parse_time
 
@@ -174,11 +175,13 @@ class Limits:
     streams_max: int = 100_000
     connections_max: int = 4096
 
+    @lru_cache(maxsize=4)  # noqa: B019  # of a few values that live as long as the process
     def text(self) -> str:
         """The field's value."""
         return ", ".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
 
 
+@lru_cache(maxsize=16)
 def parse_limits(text: str) -> Limits | Invalid:
     """``Logship-Limits``; members that are not known are left out, missing ones keep their default."""
     known = {field.name for field in fields(Limits)}

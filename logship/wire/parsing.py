@@ -31,6 +31,7 @@ STREAM_SEQ_BYTES_MAX = 1024
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:[ \t]*;[\t -~]{0,200})?")
 _VISIBLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
+_ENCODINGS = {each.value: each for each in Encoding}
 _PRODUCER = ("producer-id", "producer-epoch", "producer-seq")
 _SINGLE = ("content-type", "content-encoding", "stream-closed", "logship-path", "logship-source")
 _APPEND_SINGLE = (*_SINGLE, *_PRODUCER, "stream-seq", "stream-expected-offset")
@@ -164,7 +165,7 @@ def _producer_id_fault(text: str) -> Invalid | None:
 
 def _parse_body(headers: Headers) -> tuple[Encoding, tuple[Digest, ...]] | Refusal:
     text = (headers.get("content-encoding") or Encoding.IDENTITY).lower()
-    encoding = Encoding(text) if text in list(Encoding) else Encoding.OTHER
+    encoding = _ENCODINGS.get(text, Encoding.OTHER)
     digests = _optional(headers, "content-digest", parse_digests)
     return digests if isinstance(digests, Refusal) else (encoding, digests or ())
 

@@ -54,6 +54,8 @@ class Engine:
         self._due: list[tuple[float, int, Callable[[], object] | Task, int]] = []
         self._number = 0
         self._hub = getcurrent()
+        self._until = 0.0
+        self._done: Callable[[], bool] | None = None
 
     def at(self, when: float, call: Callable[[], object]) -> None:
         """Have the hub call ``call`` then."""
@@ -92,10 +94,35 @@ class Engine:
         task.blocked, task.woken = True, False
         if seconds is not None:
             self._push(self.now + seconds if seconds > 0.0 else self.now, task)
-        self._hub.switch()
+        if not self._goes_on(task):
+            self._hub.switch()
         if task.owner.dead:
             raise Killed
         return task.woken
+
+    def _goes_on(self, task: Task) -> bool:
+        """Do as the hub would, as long as what is due is this thread or another one: that is two switches less.
+
+        Whether this thread may go on at once.
+        """
+        due = self._due
+        while due and self.failure is None:
+            when, _, what, ticket = due[0]
+            if ticket == _CALL or when > self._until or (when > self.now and self._done is not None):
+                return False
+            heapq.heappop(due)
+            self.now = when
+            self.steps += 1
+            assert isinstance(what, Task)
+            if what.blocked and what.ticket == ticket and not what.owner.dead:
+                what.blocked = False
+                self.current = what
+                if what is task:
+                    return True
+                assert what.greenlet is not None
+                what.greenlet.switch()
+                return True
+        return False
 
     def wake(self, task: Task) -> None:
         """End a thread's wait."""
@@ -118,6 +145,7 @@ class Engine:
     def run(self, until: float, done: Callable[[], bool] | None = None) -> None:
         """Let the world go on until then, or until ``done``, which is asked when the clock has moved."""
         self._hub = getcurrent()
+        self._until, self._done = until, done
         due = self._due
         while due and due[0][0] <= until:
             when, _, what, ticket = heapq.heappop(due)

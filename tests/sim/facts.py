@@ -77,7 +77,11 @@ class Entry:
 
     def stat(self, **_: bool) -> Facts:
         """Of what has the name now."""
-        return self._os.stat(self.path)
+        os = self._os
+        process = os.enter()
+        folder = process.fs.known.get(self._folder)
+        inode = None if folder is None else folder.names.get(self.name)
+        return Facts(os.find(process, self.path) if inode is None else inode, os.epoch)
 
     def is_dir(self, **_: bool) -> bool:
         """As it was listed."""

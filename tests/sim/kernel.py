@@ -44,9 +44,12 @@ def _parts(path: str) -> tuple[str, ...]:
     return tuple(part for part in path.split("/") if part)
 
 
+_strerror = lru_cache(real.strerror)
+
+
 def refused(number: int, name: object = "") -> OSError:
     """An OSError as the kernel would give it."""
-    return OSError(number, real.strerror(number), str(name))
+    return OSError(number, _strerror(number), str(name))
 
 
 class Paths:
@@ -96,7 +99,7 @@ class Os:
 
     def find(self, process: Process, path: Name) -> Inode:
         """What has this name. Raises OSError."""
-        text = path if type(path) is str else real.fspath(path)
+        text = path.text if isinstance(path, Named) else real.fspath(path)
         above, _, name = text.rpartition("/")
         folder = process.fs.known.get(above)
         if folder is None:
@@ -118,7 +121,7 @@ class Os:
 
     def parent(self, process: Process, path: Name) -> tuple[Inode, str]:
         """The folder of a name, and the name in it. Raises OSError."""
-        text = path if type(path) is str else real.fspath(path)
+        text = path.text if isinstance(path, Named) else real.fspath(path)
         folder, _, name = text.rpartition("/")
         found = self.find(process, folder or "/")
         if not found.is_folder:
@@ -133,7 +136,7 @@ class Os:
 
     def open(self, path: Name, flags: int, _mode: int = 0o777) -> int:
         process = self.enter()
-        text = path if type(path) is str else real.fspath(path)
+        text = path.text if isinstance(path, Named) else real.fspath(path)
         if text == "/dev/null":
             return process.add(OpenFile(Inode(FileSystem(process.random, lambda: 0.0), stat.S_IFCHR, 1), flags))
         folder, name = self.parent(process, text)
@@ -177,7 +180,7 @@ class Os:
             names = names[at:] + names[:at]
         if names_alone:
             return names
-        text, inodes = path if type(path) is str else real.fspath(path), folder.names
+        text, inodes = path.text if isinstance(path, Named) else real.fspath(path), folder.names
         return Listing([Entry(self, text, name, inodes[name]) for name in names])
 
     def listdir(self, path: Name) -> list[str]:

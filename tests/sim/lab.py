@@ -17,6 +17,11 @@ from tests.sim.play import Outcome, Patches, play, play_seed
 from tests.sim.shrink import shrunk
 
 CHUNK = 10
+CHUNKS_A_PROCESS = 16
+"""After so many a worker ends and another one takes its place: what its worlds have left behind, two thirds of a
+megabyte each, goes with it, and need not be looked for."""
+WARM_SEEDS = range(10)
+"""Played before the workers begin: what is imported and compiled for them is there for each worker."""
 FAILURES_MAX = 5
 """So many are enough: the run ends."""
 
@@ -41,8 +46,11 @@ def run(seeds: Iterable[int], mutation: str = "", workers: int = 0) -> Iterator[
     # A fork keeps what is imported, and what is frozen need not be looked through again and again. A world is played by
     # one process from its beginning to its end.
     bind.ready()
+    for seed in WARM_SEEDS:
+        play_seed(seed)
+    gc.collect()
     gc.freeze()
-    with multiprocessing.get_context("fork").Pool(count) as pool:
+    with multiprocessing.get_context("fork").Pool(count, gc.disable, maxtasksperchild=CHUNKS_A_PROCESS) as pool:
         yield from pool.imap(_play, jobs, CHUNK)
 
 
