@@ -174,7 +174,6 @@ def test_a_full_disk_at_the_source_needs_nothing_of_the_shipper(collector: Colle
 
 
 @pytest.mark.case(82)
-@pytest.mark.timeout(300)
 def test_behind_a_line_of_64_kbit_a_second_it_goes_forward_without_a_loop_of_time_outs(
     collector: Collector, ship: Callable[..., Shipper], log: Path
 ) -> None:
@@ -197,7 +196,6 @@ def test_behind_a_line_of_64_kbit_a_second_it_goes_forward_without_a_loop_of_tim
 
 
 @pytest.mark.case(66, 83)
-@pytest.mark.timeout(300)
 def test_over_a_line_that_loses_packets_every_byte_arrives_once(
     collector: Collector, ship: Callable[..., Shipper], log: Path
 ) -> None:
