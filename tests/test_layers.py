@@ -54,7 +54,8 @@ CORES = {
         "blocks", "fields", "items", "language", "ledger", "lines", "losses", "merge", "moment", "newest", "openapi",
         "pipes", "pipes_cells", "pipes_groups", "pipes_haproxy", "pipes_keys", "pipes_result", "pipes_shapes", "query",
         "recent", "records", "reports", "select", "shown", "sought", "standing", "when", "where",
-        "certain", "certain_pattern", "digests", "events", "glance", "grouped", "saved", "timed", "bounds",
+        "certain", "certain_pattern", "digests", "events", "glance", "grouped", "older_starts", "saved", "timed",
+        "bounds",
     ],
     "logship/view/alerts": [
         "book", "counts", "declaring", "evaluation", "listing", "notices", "outbox", "payload", "rule", "standing",

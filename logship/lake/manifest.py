@@ -7,7 +7,7 @@ Everything below ``sealed_end`` is in a file, or told of here: not sealed, damag
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,11 @@ TOKENS = ".tokens"
 """Behind the name of a file: the file with its filters."""
 DAMAGED_MAX = 10_000
 """Damaged places that are told one by one; the newest are kept."""
+STARTS_MAX = 500
+"""Starts of programs that are kept of a file; the newest."""
+
+Starts = Mapping[str, tuple[tuple[int, int, int], ...]]
+"""By stream where its program was started: offset, the LSN of the frame that says so, ms since 1970; in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class File:
 
     ``raw_bytes`` is what its lines were, ``bytes`` what the file is; times are ms since 1970; ``streams`` are by path
     where the first of its lines begins and the last one ends; ``check`` is xxh3_128 of the file, in hex. ``tokens``
-    is beside it, by its name and TOKENS; None: nothing is.
+    is beside it, by its name and TOKENS; None: nothing is. ``starts`` are those of its LSNs.
     """
 
     name: str
@@ -52,6 +57,7 @@ class File:
     streams: Mapping[str, tuple[int, int]]
     check: str
     tokens: Sidecar | None = None
+    starts: Starts = field(default_factory=dict)
 
     @property
     def stored_bytes(self) -> int:
@@ -226,6 +232,20 @@ def _fields(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
+def starts_of(found: Iterable[Starts], without: frozenset[str] = frozenset()) -> Starts:
+    """All of them in one, of files in order; the newest STARTS_MAX."""
+    by_path: dict[str, list[tuple[int, int, int]]] = {}
+    for starts in found:
+        for path, each in starts.items():
+            if path not in without:
+                by_path.setdefault(path, []).extend(each)
+    newest = sorted((lsn, path, at) for path, each in by_path.items() for at, (_, lsn, _) in enumerate(each))
+    kept: dict[str, list[tuple[int, int, int]]] = {}
+    for _, path, at in newest[-STARTS_MAX:]:
+        kept.setdefault(path, []).append(by_path[path][at])
+    return {path: tuple(kept[path]) for path in sorted(kept)}
+
+
 def _joined(before: tuple[Deleted, ...], fresh: Deleted) -> tuple[Deleted, ...]:
     """Ranges follow on each other, since the oldest go first; what lies between two had no file."""
     if not before:
@@ -256,6 +276,10 @@ def parse(content: bytes) -> Manifest | Invalid:
                     **file,
                     "streams": {path: (first, end) for path, (first, end) in file["streams"].items()},
                     "tokens": Sidecar(**file["tokens"]) if file.get("tokens") else None,
+                    "starts": {
+                        path: tuple((offset, lsn, ms) for offset, lsn, ms in each)
+                        for path, each in file.get("starts", {}).items()
+                    },
                 }
             )
             for file in said["files"]

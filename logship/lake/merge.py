@@ -15,7 +15,7 @@ import xxhash
 from logship.errors import Fault
 from logship.lake.filters import Broken, Filters
 from logship.lake.folder import Folder, sync
-from logship.lake.manifest import File
+from logship.lake.manifest import File, starts_of
 from logship.lake.merging import but, query, streams_of
 from logship.lake.parquet import Parquet
 from logship.lake.seal import NoRoom
@@ -54,7 +54,7 @@ class Merger:
         oldest_ts, newest_ts, oldest_received, newest_received = times
         return File(
             name, first.first_lsn, last.end_lsn, rows, size, raw_bytes, oldest_ts, newest_ts, oldest_received,
-            newest_received, streams, check, tokens,
+            newest_received, streams, check, tokens, starts_of((file.starts for file in files), without),
         )  # fmt: skip
 
     def _compare(self, parts: Sequence[Path], fresh: Path, without: frozenset[str], filters: Filters) -> list[int]:

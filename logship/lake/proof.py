@@ -26,12 +26,16 @@ from logship.view.window import Sealed
 
 @dataclass(slots=True)
 class Expected:
-    """What a file should hold of a stream: so many rows, of these frames, with these places that could not be read."""
+    """What a file should hold of a stream: so many rows, of these frames, with these places that could not be read.
+
+    ``starts`` of its program are kept in the manifest alone (``manifest.Starts``).
+    """
 
     stream: str
     frames: Sequence[Frame]
     rows: int = 0
     damaged: list[Damaged] = field(default_factory=list)
+    starts: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

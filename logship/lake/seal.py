@@ -20,13 +20,13 @@ from logship.lake.batch import Batch, Rows
 from logship.lake.bulk import TimedLines
 from logship.lake.filters import Filters
 from logship.lake.folder import Folder, sync
-from logship.lake.manifest import RETENTION, Damaged, File, Manifest
+from logship.lake.manifest import RETENTION, Damaged, File, Manifest, starts_of
 from logship.lake.parquet import Parquet, TooMuch
 from logship.lake.plan import RAW_BYTES_MAX, Piece, piece
 from logship.lake.proof import Expected, Proof
 from logship.lake.tokens import pack as pack_filters
 from logship.lake.unended import Unended, pack
-from logship.view.items import DAMAGE, Mark
+from logship.view.items import DAMAGE, START, Mark
 from logship.view.journal_reader import Damage, Journal, Picture
 
 HELD_MAX = 144 << 20
@@ -201,9 +201,10 @@ class Sealer:
         streams = self._proof.check(fresh, expected, filters)
         tokens = self._folder.put_beside(fresh, pack_filters(filters.made))
         name = self._folder.rename(fresh, found.start, found.end)
+        starts = starts_of({one.stream: tuple(one.starts)} for one in expected)
         return File(
             name, found.start, found.end, made.rows, size, made.raw_bytes, *made.ts, *made.received, streams, check,
-            tokens,
+            tokens, starts,
         )  # fmt: skip
 
     def _batches(
@@ -222,6 +223,8 @@ class Sealer:
                 if isinstance(item, Mark):
                     if item.what == DAMAGE:
                         one.damaged.append(Damaged(item.stream, item.offset, item.bytes or 0, item.lsn, item.text))
+                    elif item.what == START:
+                        one.starts.append((item.offset, item.lsn, item.time_ms))
                     continue
                 if isinstance(item, Rows):
                     batch.add_rows(identity, item)

@@ -56,7 +56,7 @@ class History:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.older = Older(Reader(journal.folder))
-        self.windows = Windows(journal, sealed=self.older.exact.before)
+        self.windows = Windows(journal, sealed=self.older.exact.before, below=self.older)
         self.deletions = Deletions(journal, self.older)
         self._oldest_first = OldestFirst(journal, self.older, self.windows)
         self._recorded: dict[tuple[int, int], int] = {}  # of frames with losses, by store and LSN
@@ -141,7 +141,9 @@ class History:
         """The same of what the journal has no more: who comes back late reads on in the lake, a file at a time."""
         streams = streams_of(picture.streams.values(), picture.identities, wanted, self.older.paths())
         keep = keeper(wanted, streams, picture.identities)
-        to, held = self.older.completing(Sought(streams, keep), start, end, self.journal.began_ms(end) or 0)
+        to, held = self.older.completing(
+            Sought(streams, keep, events=wanted.events), start, end, self.journal.began_ms(end) or 0
+        )
         losses = [*self._losses(picture, wanted, start, to)]
         items = merged([*held, list[Item](losses)])
         return Batch(start, to, [item for item in items if wanted.time(item.time_ms)])

@@ -127,7 +127,12 @@ def _within(loss: Loss) -> str:
 
 def start_mark(stream: str, offset: int, said: str, lsn: int, received_ms: int) -> Mark:
     """The mark of a program's start."""
-    return Mark(start_ms(said, received_ms), stream, offset, START, "the program was started", lsn)
+    return started(stream, offset, start_ms(said, received_ms), lsn)
+
+
+def started(stream: str, offset: int, time_ms: int, lsn: int) -> Mark:
+    """The same, where its time is known."""
+    return Mark(time_ms, stream, offset, START, "the program was started", lsn)
 
 
 def start_ms(said: str, received_ms: int) -> int:

@@ -1,7 +1,8 @@
 """Run: lines that retention took from the journal, out of the lake, as windows of the journal would give them.
 
-They are the same lines: what completes in a range of LSNs is in the journal or in the lake, or in both. Marks are
-fewer: starts of programs are not kept there. Left to others: files and rows (``lake.reader``).
+They are the same lines: what completes in a range of LSNs is in the journal or in the lake, or in both. So are the
+starts of programs, which the manifest keeps. Left to others: files and rows (``lake.reader``), lines by events
+(``older_events``).
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from logship.lake.selection import Condition, Selection
 from logship.lake.sidecar import Candidates, Sidecars
 from logship.view.certain import certain
 from logship.view.items import DAMAGE, DELETED, Hidden, Item, Mark
+from logship.view.older_events import OlderEvents
+from logship.view.older_starts import Starts, is_told
 from logship.view.seeking import Row, Seeking
 from logship.view.select import Wanted
 from logship.view.sought import Fate, Sought
 from logship.view.timed import timed
+from logship.view.window import Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Older:
         self.exact = Exact(reader)
         self._engine = Engine(reader.store)
         self._sidecars = Sidecars(reader.store / LAKE)
+        self.events = OlderEvents(reader)
 
     def candidates(self, wanted: Wanted) -> Callable[[File], Candidates | None]:
         """What filters of tokens say of a file: in which rows of it lines may be wanted; None: in any.
@@ -94,6 +99,7 @@ class Older:
         try:
             manifest = self.reader.manifest()
             file = next(iter(self.reader.files(start, end)), None)
+            starts = Starts(self.reader.files(start, end)[:1], sought.streams, lambda _: True, end)
             if file is None or file.first_lsn > start:
                 to = end if file is None else min(end, file.first_lsn)
                 lack = lacking(manifest, start, to)
@@ -102,9 +108,12 @@ class Older:
             born: dict[str, int] = {
                 stream.path: stream.created_lsn for stream in sought.streams if stream.path in file.streams
             }
+            if sought.events:
+                events = (self.events.of(file, sought, stream, starts, start, to) for stream in sought.streams)
+                return to, [[*items] for items in events]
             rows = self.reader.rows(file, sorted(born), start, to) if born else ()
             found = _by_stream(_kept((row for row in rows if row[0].lsn >= born[row[0].stream]), sought))
-            return to, [*found.values()]
+            return to, [*starts.among(found, start, to).values()]
         except Unreadable as error:
             return end, [[Mark(now_ms, "", 0, DAMAGE, f"older lines cannot be read: {error}", start)]]
 
@@ -132,29 +141,39 @@ class Older:
 
         ``is_too_old`` says of a time of receipt whether what came up to then is of no use.
         """
-        asking = self.asking()
+        asking = None if sought.events else self.asking()
         seeking = self._seeking(asking, sought, end, count)
+        listed, low = self.listed(0, end), end
+        starts = self._starts(listed, sought, wanted, end)
         try:
-            for found in seeking.through(self.listed(0, end), lambda file: is_too_old(file.newest_received)):
+            for found in seeking.through(listed, lambda file: is_too_old(file.newest_received)):
                 if isinstance(found, Mark):
                     if found.stream in ("", *sought.paths) and wanted.time(found.time_ms):
                         yield {found.stream: [found]}
+                    continue
+                first = found.files[-1]
+                if sought.events:
+                    yield starts.among(self._events(first, sought, wanted, starts, end), first.end_lsn, low)
                 elif found.rows is None:
-                    (file,) = found.files
                     path = sought.paths[0] if len(sought.streams) == 1 else ""
-                    yield _by_stream(self._of(file, sought, sought.selection, 0, end, path))
+                    items = _by_stream(self._of(first, sought, sought.selection, 0, end, path))
+                    yield starts.among(items, first.first_lsn, low)
                 else:
-                    yield _by_stream(_kept(found.rows, sought))
+                    yield starts.among(_by_stream(_kept(found.rows, sought)), first.first_lsn, low)
+                low = first.first_lsn
+            yield starts.among({}, 0, low)
         finally:
             if asking is not None:
                 asking.close()
 
     def oldest_first(self, sought: Sought, wanted: Wanted, end: int) -> Iterator[Piece]:
         """What completes below LSN ``end``, a few files at a time; it ends early where one has much that is wanted."""
-        asking = self.asking() if self.paths() and _is_narrow(wanted) else None
+        asking = self.asking() if self.paths() and _is_narrow(wanted) and not sought.events else None
         if asking is None:
             return
-        listed = self.listed(0, end)[::-1]
+        newest_first = self.listed(0, end)
+        listed, low = newest_first[::-1], 0
+        starts = self._starts(newest_first, sought, wanted, end)
         later = _later(listed, sought, wanted)
         paths = set(sought.paths)
         damages = [each for each in listed if isinstance(each, Mark) and each.stream in paths]
@@ -165,14 +184,16 @@ class Older:
                     continue
                 first, last = found.files[0], found.files[-1]
                 if found.rows is None:
-                    yield Piece(_by_stream(_below(marks, first.first_lsn)), first.first_lsn, 0)
+                    items = _by_stream(_below(marks, first.first_lsn))
+                    yield Piece(starts.among(items, low, first.first_lsn), first.first_lsn, 0)
                     return
                 before = [*_below(marks, first.first_lsn + 1)]
                 items = _by_stream([*before, *_kept(found.rows, sought), *_below(marks, last.end_lsn)])
-                yield Piece(items, last.end_lsn, later[last.name])
+                yield Piece(starts.among(items, low, last.end_lsn), last.end_lsn, later[last.name])
+                low = last.end_lsn
         finally:
             asking.close()
-        yield Piece(_by_stream(marks), end, inf)
+        yield Piece(starts.among(_by_stream(marks), low, end), end, inf)
 
     def _seeking(self, asking: Asking | None, sought: Sought, end: int, last: int | None) -> Seeking:
         condition = partial(self.condition, sought.selection, start=0, end=end)
@@ -180,12 +201,53 @@ class Older:
 
     def of_stream(self, sought: Sought, stream: StreamState, wanted: Wanted, start: int, end: int) -> Iterator[Item]:
         """What completes in one stream between two LSNs, in order."""
+        listed = self.listed(start, end)
+        starts = Starts(_files(listed), [stream], wanted.time, end)
+        if sought.events:
+            for file in reversed(listed):
+                if not isinstance(file, Mark):
+                    items = self.events.of(file, sought, stream, starts, start, end)
+                    yield from (item for item in items if wanted.time(item.time_ms))
+                elif file.stream == stream.path and wanted.time(file.time_ms):
+                    yield file
+            return
+        yield from starts.of(stream.path, self._lines_of(listed, sought, stream, wanted, start, end), start, end)
+
+    def _lines_of(
+        self, listed: list[File | Mark], sought: Sought, stream: StreamState, wanted: Wanted, start: int, end: int
+    ) -> Iterator[Item]:
         selection = None if sought.selection is None else sought.selection.only(stream)
-        for file in reversed(self.listed(start, end)):
+        for file in reversed(listed):
             if not isinstance(file, Mark):
                 yield from self._of(file, sought, selection, start, end, stream.path)
             elif file.stream == stream.path and wanted.time(file.time_ms):
                 yield file
+
+    @staticmethod
+    def _starts(listed: list[File | Mark], sought: Sought, wanted: Wanted, end: int) -> Starts:
+        return Starts(_files(listed), sought.streams, wanted.time, end)
+
+    def _events(self, file: File, sought: Sought, wanted: Wanted, starts: Starts, end: int) -> dict[str, list[Item]]:
+        """What completes in a file, by events."""
+        found: dict[str, list[Item]] = {}
+        for stream in sought.streams:
+            items = self.events.of(file, sought, stream, starts, 0, end)
+            found[stream.path] = [item for item in items if wanted.time(item.time_ms)]
+        return found
+
+    def before(self, stream: StreamState, offset: int, lsn: int, besides: int) -> Lines:
+        """See ``older_events``; nothing where the lake cannot be read."""
+        try:
+            return self.events.before(stream, offset, lsn, besides)
+        except Unreadable:
+            return [], set(), False
+
+    def is_told(self, mark: Mark) -> bool:
+        """Whether the start of a program was told in what is sealed, below the frame that tells it here."""
+        try:
+            return is_told(self.reader.files(0, mark.lsn), mark)
+        except Unreadable:
+            return False
 
     def condition(self, selection: Selection | None, file: File, start: int, end: int) -> Condition | None:
         """What is asked of the rows of a file; None: nothing of it is wanted."""
@@ -267,6 +329,11 @@ def lacking(manifest: Manifest, start: int, end: int) -> tuple[str, str] | None:
     return None
 
 
+def _files(listed: list[File | Mark]) -> list[File]:
+    """The files, oldest first."""
+    return [each for each in reversed(listed) if not isinstance(each, Mark)]
+
+
 def _kept(rows: Iterable[Row], sought: Sought) -> Iterator[Item]:
     """What becomes of rows."""
     for line, time_ms in rows:
@@ -300,6 +367,8 @@ def _later(listed: Sequence[File | Mark], sought: Sought, wanted: Wanted) -> dic
             earliest = min(earliest, each.time_ms)
             continue
         found[each.name] = earliest
+        begun = (time_ms for path in paths & each.starts.keys() for _, _, time_ms in each.starts[path])
+        earliest = min(earliest, max(min(begun, default=inf), wanted.since_ms or 0))
         if not paths.isdisjoint(each.streams) and not _is_outside(each, wanted):
             earliest = min(earliest, max(each.oldest_ts, wanted.since_ms or 0))
     return found

@@ -13,7 +13,7 @@ from logship.collect.stream import StreamState
 from logship.view.blocks import Block
 from logship.view.bounds import Bounds, out_of_range
 from logship.view.deleted import Deleted
-from logship.view.items import DAMAGE, Item, Mark, TimedLine
+from logship.view.items import DAMAGE, START, Item, Mark, TimedLine
 from logship.view.journal_reader import Damage, Journal
 from logship.view.merge import Gradual
 from logship.view.newest import from_first_line
@@ -113,16 +113,21 @@ class OldestFirst:
     def _of_stream(
         self, block: Block, sought: Sought, stream: StreamState, bounds: Bounds, wanted: Wanted
     ) -> Iterator[Item]:
-        given = (-1, -1)
+        given = begun = (-1, -1)
         try:
             for item in self._windows.of_stream(block, sought, stream, bounds.end, with_open=bounds.with_open):
                 if isinstance(item, TimedLine):
                     given = item.line.lsn, item.offset
+                elif isinstance(item, Mark):
+                    begun = item.lsn, item.offset
                 if wanted.time(item.time_ms):
                     yield item
         except Gone:  # retention took it just now: what was not given is in the lake, if there is one
             for item in self._older.of_stream(sought, stream, wanted, block.lsn, min(block.end, bounds.end)):
-                if not isinstance(item, TimedLine) or (item.line.lsn, item.offset) > given:
+                is_given = isinstance(item, TimedLine) and (item.line.lsn, item.offset) <= given
+                if isinstance(item, Mark) and item.what == START:
+                    is_given = (item.lsn, item.offset) <= begun
+                if not is_given:
                     yield item
         except Damage as damage:
             yield Mark(block.oldest_ms, stream.path, 0, DAMAGE, str(damage), block.lsn)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from logship.collect.journal import CLOSES, Frame, Kind
 from logship.collect.stream import StreamState
@@ -29,22 +30,41 @@ from logship.view.timed import LazyTimes, timed
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What lies before a window, in order: where a line begins, with which flags, and the chunks from there on."""
+    """What lies before a window, in order: where a line begins, with which flags, and the chunks from there on.
+
+    ``gone``: there was more, up to a frame that the journal has no more; what completes below this LSN.
+    """
 
     offset: int
     flags: int
     chunks: list[Chunk]
+    gone: int | None = None
 
 
 Sealed = Callable[[str, int, int], tuple[int, int, bytes] | None]
 """See ``lake.exact.Exact.before``: stream, LSN, offset -> the beginning of the line there."""
+Lines = tuple[list[Line], set[int], bool]
+
+
+class Below(Protocol):
+    """What is known of lines that the journal has no more (``older.Older``)."""
+
+    def before(self, stream: StreamState, offset: int, lsn: int, besides: int) -> Lines: ...
+    def is_told(self, mark: Mark) -> bool: ...
 
 
 class Windows:
     """Reads windows of ``journal``. ``splitter`` makes the lines; ``sealed`` knows what the journal has no more."""
 
-    def __init__(self, journal: Journal, splitter: type[Splitter] = Splitter, sealed: Sealed = lambda *_: None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        splitter: type[Splitter] = Splitter,
+        sealed: Sealed = lambda *_: None,
+        below: Below | None = None,
+    ) -> None:
         self._journal, self._splitter, self._sealed = journal, splitter, sealed
+        self._below = below
 
     def of_block(
         self, block: Block, sought: Sought, start: int, end: int, *, with_open: bool = False, need: Need | None = None
@@ -118,7 +138,7 @@ class Windows:
         earlier = partial(self.earlier, stream.path, frames[0])
         if sought.events:
             items = self.items(stream, frames, with_open, sought.placed.get(stream.path, NONE_PLACED))
-            yield from Grouped(sought.keep, partial(self.before, stream.path, frames[0]), earlier).of(items)
+            yield from Grouped(sought.keep, partial(self.before, stream, frames[0]), earlier).of(items)
             return
         times = LazyTimes(earlier)
         losses = Waiting()
@@ -206,15 +226,20 @@ class Windows:
                 yield rest
         yield from last_marks
 
-    def before(self, path: str, first: Frame, besides: int) -> tuple[list[Line], set[int], bool]:
+    def before(self, stream: StreamState, first: Frame, besides: int) -> Lines:
         """The lines that complete in the ``besides`` bytes before the frame ``first``, one begun before them included.
 
         Also where its program was started in there, and whether the stream begins with the first of them.
         """
-        past = self._past(path, first, besides)
-        splitter = Splitter(path, past.offset, past.flags)
+        past = self._past(stream.path, first, besides)
+        splitter = Splitter(stream.path, past.offset, past.flags)
         lines = [line for chunk in past.chunks for line in splitter.feed(chunk)]
-        return lines, {start for chunk in past.chunks for start in chunk.starts}, past.offset == 0
+        starts = {start for chunk in past.chunks for start in chunk.starts}
+        missing = besides - (first.entry.offset - past.offset)
+        if past.gone is None or missing <= 0 or past.offset == 0 or self._below is None:
+            return lines, starts, past.offset == 0
+        older, told, is_all = self._below.before(stream, past.offset, past.gone, missing)
+        return [*older, *lines], starts | told, is_all
 
     def earlier(self, path: str, first: Frame) -> Said | None:
         """The last line before the frame ``first`` that says its time near enough."""
@@ -237,7 +262,10 @@ class Windows:
             return None
         try:
             before = self._journal.frame(entry.previous).entry
-        except (Gone, Damage):
+        except Gone:
+            told = start_mark(entry.stream, *entry.starts[0], first.lsn, entry.time_ms)
+            return entry.starts[0] if self._below is not None and self._below.is_told(told) else None
+        except Damage:
             return None
         return next((pair for pair in before.starts if pair[0] == entry.offset), None)
 
@@ -275,7 +303,7 @@ class Windows:
             except Gone:
                 offset, flags, data = self._sealed(path, lsn, low) or (low, CUT, b"")
                 beginning = [Chunk(offset, data, lsn, time_ms)] if data else []
-                return Past(offset, flags, [*beginning, *chunks[::-1]])
+                return Past(offset, flags, [*beginning, *chunks[::-1]], lsn + 1)
             begins = _line_begins(chunk, min(max(wanted, chunk.offset), low))
             if begins is not None:
                 chunks.append(_from(chunk, begins))
