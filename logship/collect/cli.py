@@ -15,6 +15,7 @@ from logship.collect.run import Plan, run
 from logship.collect.store import Settings
 from logship.commands import Command
 from logship.errors import USAGE, Fault
+from logship.lake import fsck as lake_fsck
 from logship.wire import Limits
 
 _BOUNDS = {
@@ -89,10 +90,14 @@ def _refuse(name: str, cause: str, hint: str) -> None:
 
 def _configure_fsck(parser: argparse.ArgumentParser) -> None:
     config.add_options(parser, "store")
-    parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="text, or a record a segment")
+    parser.add_argument(
+        "-o", "--output", choices=["text", "json"], default="text", help="text, or a record a segment and file"
+    )
     parser.epilog = (
         "Writes nothing. A store in use is checked up to what is durable; in one that is not, no collector can start "
-        "until the check is over. Exit status: 0 all good; 1 damage found; 2 usage, or no store that can be read."
+        "until the check is over. Each file of the lake is held against the manifest, and so are the filters "
+        "beside it; where those are missing, searches are slower, and nothing is damaged. "
+        "Exit status: 0 all good; 1 damage found; 2 usage, or no store that can be read."
     )
 
 
@@ -104,8 +109,13 @@ def _fsck(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
             done.append(checked)
             print(json.dumps(checked.record()) if as_json else "\n".join(checked.lines()), flush=True)
         summary = findings.Summary(str(check.folder), check.durable if check.in_use else None, done)
-    print(json.dumps(summary.record()) if as_json else "\n".join(summary.lines()))
-    return 1 if summary.damaged else 0
+        parts: list[lake_fsck.Part] = []
+        for part in lake_fsck.LakeCheck(check.folder, check.segments[0].lsn, check.end()).run():
+            parts.append(part)
+            print(json.dumps(part.record()) if as_json else "\n".join(part.lines()), flush=True)
+    told = [*summary.lines(), *lake_fsck.summary(parts)]
+    print(json.dumps({**summary.record(), "lake": lake_fsck.record(parts)}) if as_json else "\n".join(told))
+    return 1 if summary.damaged or any(part.reasons for part in parts) else 0
 
 
 COMMANDS = {"collect": Command(_configure, _collect), "fsck": Command(_configure_fsck, _fsck)}

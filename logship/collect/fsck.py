@@ -104,6 +104,10 @@ class Fsck:
         """Close the files."""
         self._window.close()
 
+    def end(self) -> int:
+        """Where the journal ends by now."""
+        return max(self._published() or 0, self._listed()[-1].end)
+
     def run(self) -> Iterator[Checked]:
         """Each segment as soon as it is checked, oldest first."""
         for segment, following in pairwise([*self.segments, None]):
