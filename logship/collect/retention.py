@@ -85,7 +85,8 @@ def ended(
 
     A closed stream becomes a tombstone when all of it is below ``kept_lsn``; an open one, whose program may only be
     quiet, not before nothing came for as long as tombstones are kept. So does a closed one of which a lake has had
-    bytes (``proof``) when there is no lake: it may only be out of sight.
+    bytes (``proof``) when there is no lake: it may only be out of sight. A tombstone whose bytes a lake has after all
+    (it was away, or is an old one) is not forgotten while that has them: who is not known is not read.
     """
     retire, forget = [], []
     for stream in streams:
@@ -93,7 +94,7 @@ def ended(
             idle_ms = now_ms - stream.retired_ms
             if stream.path in asked and idle_ms > ASKED_MS_STEP:
                 retire.append(stream.path)
-            elif idle_ms > policy.tombstone_seconds * 1000:
+            elif idle_ms > policy.tombstone_seconds * 1000 and first_offset(stream) == stream.next_offset:
                 forget.append(stream.path)
         elif max(stream.created_lsn, stream.last_lsn or 0) < kept_lsn and first_offset(stream) == stream.next_offset:
             idle_ms = now_ms - (stream.last_append_ms or stream.created_ms)

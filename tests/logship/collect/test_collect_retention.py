@@ -74,3 +74,9 @@ def test_a_tombstone_goes_when_nobody_asked_for_it_and_stays_while_somebody_does
     assert ends(tomb, 21, 90 * DAY_MS + 1) == "forget"
     assert ends(tomb, 21, 90 * DAY_MS + 1, asked=True) == "retire", "that it was asked for is recorded"
     assert ends(tomb, 21, ASKED_MS_STEP, asked=True) == "stays", "but not more than once a day"
+
+
+def test_a_tombstone_whose_bytes_a_lake_has_is_not_forgotten_before_that_has_let_go_of_them() -> None:
+    tomb = replace(STREAM, retired_ms=0)
+    assert ends(tomb, 21, 900 * DAY_MS, first=2) == "stays"
+    assert ends(tomb, 21, 900 * DAY_MS, first=5) == "forget"
