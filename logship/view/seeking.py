@@ -119,8 +119,24 @@ class Seeking:
         if found is None:
             return None
         given = Counter(line.stream for line, _ in found if self._is_given(line))
-        enough = all(number <= most or given[stream] >= count for stream, number, _ in begins)
-        return found if enough else None
+        if not all(number <= most or given[stream] >= count for stream, number, _ in begins):
+            return None
+        ahead = self._ahead(asking, files, where, {stream for stream, number, _ in begins if number > most}, found)
+        return None if ahead is None else _in_order([*ahead, *found])
+
+    def _ahead(
+        self, asking: Asking, files: list[File], where: Sql, streams: set[str], found: list[Row]
+    ) -> list[Row] | None:
+        """Of these streams the rows before those that were found that say a later time than the first of them.
+
+        They come first in their stream all the same, and put what follows behind their own time.
+        """
+        firsts = {line.stream: (line.offset, ts_ms) for line, ts_ms in reversed(found) if line.stream in streams}
+        if not firsts:
+            return []
+        earlier = '(stream = ? AND "offset" < ? AND ts > make_timestamp_ms(?))'
+        parts = (Sql(earlier, (stream, *first)) for stream, first in sorted(firsts.items()))
+        return self._few(asking, files, every([where, either(parts)]))
 
     @staticmethod
     def _few(asking: Asking, files: list[File], where: Sql) -> list[Row] | None:
@@ -131,5 +147,8 @@ class Seeking:
             size += sum(len(line.data) for line, _ in rows)
             if len(found) > ROWS_MAX or size > BYTES_MAX:
                 return None
-        found.sort(key=lambda row: (row[0].stream, row[0].lsn, row[0].offset))
-        return found
+        return _in_order(found)
+
+
+def _in_order(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row[0].stream, row[0].lsn, row[0].offset))

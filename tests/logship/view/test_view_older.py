@@ -139,6 +139,22 @@ def test_history_goes_on_before_the_journal_begins(shelf: Shelf) -> None:
     assert counted(history) == {"lines": 4, "damaged": 0, "share": 1.0}
 
 
+def test_the_last_lines_are_those_of_all_also_where_a_program_says_earlier_times_than_before(tmp_path: Path) -> None:
+    """What follows on a later time stands behind it, and so behind lines of others, though it says an earlier one."""
+    shelf = Shelf(tmp_path / "store")
+    shelf.now_ms += 10_000
+    shelf.append("a/1/app/i", b"2026-11-23 20:00:05,000 later\n2026-11-23 20:00:01,000 earlier\n")
+    shelf.append("b/1/app/i", b"2026-11-23 20:00:03,000 between\n")
+    shelf.rotate()
+    seal(shelf.folder)
+    shelf.drop_oldest(1)
+    found = told(everything(History(Journal(shelf.folder)), wanted()))
+    assert [line[4][24:-1] for line in found] == [b"between", b"later", b"earlier"]
+    for count in (1, 2, 3):
+        assert told(tail(History(Journal(shelf.folder)), wanted(), count)) == found[-count:]
+    shelf.close()
+
+
 def test_of_a_long_line_all_bytes_can_be_had(shelf: Shelf) -> None:
     history = History(Journal(shelf.folder))
     item = next(item for item in everything(history, wanted()) if isinstance(item, TimedLine))
