@@ -279,9 +279,11 @@ def test_segments_may_be_finished_and_deleted_while_somebody_reads(shelf: Shelf)
     rest = [item for item in reading if isinstance(item, TimedLine)]
     assert rest[-1].line.data == b"begun line 7\n"
     fresh = everything(History(Journal(shelf.folder)), wanted())
-    assert isinstance(fresh[0], TimedLine)
-    assert (fresh[0].line.data, fresh[0].line.flags) == (b"line 5\n", CUT)
-    assert history.journal.first_offset(history.journal.picture().streams["a/1/x/i"]) == fresh[0].offset
+    mark, line = fresh[:2]
+    assert isinstance(mark, Mark)
+    assert isinstance(line, TimedLine)
+    assert (line.line.data, line.line.flags) == (b"line 5\n", CUT)
+    assert history.journal.first_offset(history.journal.picture().streams["a/1/x/i"]) == line.offset == mark.bytes
 
 
 def test_a_reader_that_slept_through_the_life_of_segments_goes_on(shelf: Shelf) -> None:
