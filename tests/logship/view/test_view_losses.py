@@ -141,8 +141,8 @@ def test_a_loss_whose_place_retention_took_is_placed_by_time(shelf: Shelf) -> No
     shelf.now_ms += 1
     shelf.lose(Loss("old place", "web/1/app/i", 2, 7))
     shelf.drop_oldest(1)
-    assert said(tail(shelf, wanted())) == ["new", "old place"]
-    assert said(everything(shelf, wanted())) == ["new", "old place"]
+    assert said(tail(shelf, wanted())) == ["deleted", "new", "old place"]
+    assert said(everything(shelf, wanted())) == ["deleted", "new", "old place"]
 
 
 def test_a_loss_stands_before_the_start_at_the_same_place(shelf: Shelf) -> None:
