@@ -19,14 +19,27 @@ SERVICE_SECONDS = 30
 
 
 def stale_pid_files(files: dict[str, Path] | None = None, proc: Path = Path("/proc")) -> tuple[str, ...]:
-    """Pid files whose process is gone, is a zombie, or is another program that got the number."""
+    """Pid files whose process is gone, is a zombie, or is another program that got the number.
+
+    One that may not be read is nobody's business here: only root could remove it, and root may read it.
+    """
     found = (files or PID_FILES).items()
-    return tuple(str(path) for program, path in found if path.is_file() and not _is_running(path, program, proc))
+    return tuple(str(path) for program, path in found if _is_stale(path, program, proc))
 
 
-def _is_running(path: Path, program: str, proc: Path) -> bool:
+def _is_stale(path: Path, program: str, proc: Path) -> bool:
     try:
-        stat = (proc / str(int(path.read_text())) / "stat").read_text()
+        text = path.read_text()
+    except OSError:  # there is none, or it may not be read
+        return False
+    except ValueError:
+        return True
+    return not _is_running(text, program, proc)
+
+
+def _is_running(pid: str, program: str, proc: Path) -> bool:
+    try:
+        stat = (proc / str(int(pid)) / "stat").read_text()
     except (OSError, ValueError):
         return False
     name, _, rest = stat.partition("(")[2].rpartition(")")

@@ -23,6 +23,7 @@ from supervise.up.facts import chosen_engine
 from supervise.up.packages import choose
 from supervise.up.shell import Shell
 
+NOBODY = 65534
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0000 100 0 0 10 0
    1: 0100007F:0790 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1 0000 100 0 0 10 0
@@ -90,6 +91,25 @@ def test_pid_files_of_the_living_stay_and_those_of_the_gone_go(tmp_path: Path) -
     for text, stale in {"10": False, "11": True, "12": True, "13": True, "14": True, "x": True, "": True}.items():
         file.write_text(text)
         assert bool(stale_pid_files({"dockerd": file}, proc)) is stale, text
+
+
+def test_a_pid_file_that_may_not_be_read_is_no_leftover_of_ours(tmp_path: Path) -> None:
+    """The engine's folder is root's alone on some machines; whoever is not root is told so where it matters."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    file = folder / "docker.pid"
+    file.write_text("x")
+    assert stale_pid_files({"dockerd": file}) == (str(file),)
+    folder.chmod(0)
+    if (child := os.fork()) == 0:
+        status = 3
+        with contextlib.suppress(BaseException):
+            if os.getuid() == 0:
+                os.setuid(NOBODY)
+            status = 0 if stale_pid_files({"dockerd": file}) == () else 2
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    folder.chmod(0o700)
 
 
 def test_a_real_zombie_is_stale(tmp_path: Path) -> None:
