@@ -25,6 +25,8 @@ SILENCE_SECONDS = 60.0
 RECORD_BYTES_MAX = 16 * 1024 * 1024
 BODY_BYTES = 256 * 1024
 
+RECORDS, BYTES = "application/x-ndjson", "application/octet-stream"
+"""What a viewer's answers are; whatever else answers with 200 is none."""
 MISTAKES = (400, 404, 414)
 """What a viewer answers to a question that has no answer."""
 
@@ -87,12 +89,12 @@ class Client:
         raise self.unreachable("it still reads the journal")
 
     def _records(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Record | None]:
-        with self._answer(path, parameters) as answer:
+        with self._answer(path, parameters, RECORDS) as answer:
             yield from self._lines(answer)
 
     def body(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[bytes]:
         """The bytes of an answer. Raises Lost, Broken, and Fault for a refusal."""
-        with self._answer(path, parameters) as answer:
+        with self._answer(path, parameters, BYTES) as answer:
             try:
                 while data := answer.read(BODY_BYTES):
                     yield data
@@ -100,7 +102,9 @@ class Client:
                 raise Lost(_cause(error)) from None
 
     @contextmanager
-    def _answer(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[http.client.HTTPResponse]:
+    def _answer(
+        self, path: str, parameters: Sequence[tuple[str, str]], kind: str
+    ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
         try:
             try:
@@ -110,6 +114,8 @@ class Client:
                 raise Lost(_cause(error)) from None
             if answer.status != 200:
                 raise self._refusal(path, answer.status, answer.read(65_536))
+            if answer.headers.get_content_type() != kind:
+                raise self._another(path, f"{answer.headers['content-type'] or 'bytes of no type'}, not {kind}")
             yield answer
         finally:
             connection.close()
@@ -129,6 +135,12 @@ class Client:
         """What to say when the viewer does not answer."""
         hint = "is `logship view` running, and is its port published? another address: --url or LOGSHIP_URL"
         return Fault("reach the viewer at", self.url, cause, hint, UNREACHABLE)
+
+    def _another(self, path: str, what: str) -> Fault:
+        """What to say when something else answers there."""
+        cause = f"what answers there is no `logship view`: its answer to {path} is {what}"
+        hint = "give the URL of `logship view` by --url or LOGSHIP_URL; its port is 8080 unless it was told another"
+        return Fault("ask the viewer at", self.url, cause, hint, UNREACHABLE)
 
     def _connection(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection

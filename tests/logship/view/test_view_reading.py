@@ -16,7 +16,7 @@ import pytest
 from logship.collect.journal import Frame
 from logship.errors import Fault
 from logship.reading import client as client_module
-from logship.reading.client import Client
+from logship.reading.client import RECORDS, Client
 from logship.view import api as api_module
 from logship.view.api import Api
 from logship.view.journal_reader import Journal, Picture
@@ -118,14 +118,15 @@ def test_the_share_follows_the_walk(shelf: Shelf, monkeypatch: pytest.MonkeyPatc
 
 
 @contextmanager
-def answering(*answers: tuple[int, bytes]) -> Iterator[str]:
-    """A server that gives these answers, the last one for ever."""
+def answering(*answers: tuple[int, bytes], kind: str = RECORDS) -> Iterator[str]:
+    """A server that gives these answers, the last one for ever, as being of that type."""
     left = list(answers)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(status)
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
