@@ -5,20 +5,39 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from logship.audit.lints.compose_json import Compose, Service
+from logship.audit.lints.compose_json import Compose, Service, tmpfs_target
 from logship.audit.lints.lint import Conditions, Deed, Flaw, Lint, Severity, lint
 
 SPOOLS = "/var/spool/logship"
 UNBOUNDED = ("", "json-file")
 OWN_IMAGES = ("base", "ha", "webapp", "collector")
+OWN_TAG = "local"
+"""What `make images` gives them, whatever the project is called."""
+OWN_SETTINGS = ("LOGSHIP_", "SUPERVISE_", "SERF_")
 
 
 def _ours(conf: Compose) -> Iterator[Service]:
-    """Services that keep a spool: those that mount it, and those of this project's images."""
+    """Services that keep a spool: those that mount something there, and those of our images."""
     for service in conf.services:
-        name = service.image.rpartition("/")[2].partition(":")[0]
-        if SPOOLS in service.mounts or ("logship" in service.image.rpartition("/")[0] and name in OWN_IMAGES):
+        if SPOOLS in (*service.mounts, *service.in_memory) or _is_own_image(conf, service):
             yield service
+
+
+def _is_own_image(conf: Compose, service: Service) -> bool:
+    """Whether it is called as `make` calls them, whose folder is the project: by one more sign than its short name."""
+    folder, _, short = service.image.partition("@")[0].rpartition("/")
+    name, _, tag = short.partition(":")
+    settings = service.table.get("environment")
+    return (
+        name in OWN_IMAGES
+        and bool(folder)
+        and (
+            "logship" in folder
+            or folder.rpartition("/")[2] == conf.project
+            or tag == OWN_TAG
+            or (isinstance(settings, dict) and any(key.startswith(OWN_SETTINGS) for key in settings))
+        )
+    )
 
 
 def _set(conf: Compose, path: tuple[str, ...], there: bool, what: str, value: object) -> Flaw:
@@ -63,11 +82,19 @@ def default_grace(conf: Compose, _: Conditions) -> Iterator[Flaw]:
 )
 def spool_on_layer(conf: Compose, _: Conditions) -> Iterator[Flaw]:
     for service in _ours(conf):
+        path = ("services", service.name)
         if SPOOLS not in service.mounts:
-            volumes = service.table.get("volumes", [])
+            volumes = service.table.get("volumes") or []
+            kept = [item for item in volumes if not (isinstance(item, dict) and item.get("target") == SPOOLS)]
             new = {"type": "volume", "source": f"{service.name}-spool", "target": SPOOLS}
             what = f"{service.name} mounts no volume at {SPOOLS}"
-            yield _set(conf, ("services", service.name, "volumes"), bool(volumes), what, [*volumes, new])
+            if SPOOLS in service.in_memory:
+                what += ", but a tmpfs, which ends with the container"
+            yield _set(conf, (*path, "volumes"), "volumes" in service.table, what, [*kept, new])
+        if any(tmpfs_target(item) == SPOOLS for item in service.tmpfs):
+            kept = [item for item in service.tmpfs if tmpfs_target(item) != SPOOLS]
+            what = f"{service.name} has a tmpfs at {SPOOLS}, where its volume has to be"
+            yield _set(conf, (*path, "tmpfs"), True, what, kept)
 
 
 @lint(

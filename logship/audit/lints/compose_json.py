@@ -40,9 +40,24 @@ class Service:
 
     @property
     def mounts(self) -> list[str]:
-        """Where volumes are mounted in its containers."""
-        volumes = self.table.get("volumes", [])
-        return [str(item.get("target", "")) for item in volumes if isinstance(item, dict)]
+        """Where something that outlives a container is mounted in its containers: no tmpfs."""
+        return [target for target, kind in self._targets() if kind != "tmpfs"]
+
+    @property
+    def in_memory(self) -> list[str]:
+        """Where a tmpfs is mounted in its containers, which ends with each of them."""
+        return [target for target, kind in self._targets() if kind == "tmpfs"] + [*map(tmpfs_target, self.tmpfs)]
+
+    @property
+    def tmpfs(self) -> list[str]:
+        """What its key ``tmpfs`` says, each as ``TARGET[:OPTIONS]``."""
+        said = self.table.get("tmpfs") or []
+        return [said] if isinstance(said, str) else [str(item) for item in said]
+
+    def _targets(self) -> list[tuple[str, str]]:
+        volumes = self.table.get("volumes") or []
+        items = [item for item in volumes if isinstance(item, dict)]
+        return [(str(item.get("target", "")).rstrip("/"), str(item.get("type", ""))) for item in items]
 
     @property
     def binds(self) -> list[str]:
@@ -52,17 +67,24 @@ class Service:
         return [str(item.get("source", "")) for item in found]
 
 
+def tmpfs_target(said: str) -> str:
+    """Where an item of a service's key ``tmpfs`` is mounted."""
+    return said.partition(":")[0].rstrip("/")
+
+
 @dataclass
 class Compose:
-    """The services of a file."""
+    """The services of a file, and the name of its project, where it says one."""
 
     source: Source
     services: list[Service] = field(init=False)
+    project: str = field(init=False, default="")
     _lines: dict[tuple[str, ...], int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         data = self._parse()
         tables = data.get("services", {}) if isinstance(data, dict) else {}
+        self.project = str(data.get("name") or "") if isinstance(data, dict) else ""
         self.services = [Service(name, table) for name, table in tables.items() if isinstance(table, dict)]
 
     def place(self, *path: str) -> Place:

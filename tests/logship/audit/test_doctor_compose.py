@@ -117,6 +117,8 @@ EXAMPLES = [
         'postgres",\n      "ports": []', 12),
     bad("compose-default-grace", '      "stop_grace_period": "25s",\n', "", 4),
     bad("compose-spool-on-layer", MOUNT, ', "x": 1', 4),
+    bad("compose-spool-on-layer", MOUNT,
+        ',\n      "volumes": [{"type": "tmpfs", "target": "/var/spool/logship"}],\n      "x": 1', 8),
     bad("compose-fixed-name", '"stop_grace_period"', '"hostname": "web",\n      "stop_grace_period"', 7),
     bad("compose-fixed-name", '"stop_grace_period"', '"container_name": "web",\n      "stop_grace_period"', 7),
     Example("together-grace", Kind.COMPOSE, GOOD.replace("25s", "20s"), 7, GOOD, also=[(Kind.DECLARATION, TOML)]),
@@ -134,6 +136,50 @@ EXAMPLES = [
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_the_trap_is_found_where_it_is_and_what_is_told_mends_it(example: Example) -> None:
     check(example)
+
+
+def spools(service: dict[str, object], name: str = "") -> list[str]:
+    """What is found about the spool of a service beside whose image nothing is wrong."""
+    table = {"logging": {"driver": "local"}, "stop_grace_period": "25s", **service}
+    text = json.dumps({"name": name, "services": {"webapp": table}}, indent=2)
+    found = examine([Document(Kind.COMPOSE, (Source("compose.json", text),))], Conditions())
+    assert {item.lint for item in found} <= {"compose-spool-on-layer"}
+    return [item.what for item in found]
+
+
+@pytest.mark.parametrize(
+    ("image", "project", "ours"),
+    [
+        ("r45/webapp:local", "", True),
+        ("r45/webapp:1.2", "r45", True),
+        ("localhost:5000/r45/ha:1.2", "r45", True),
+        ("registry:5000/logship/collector@sha256:12", "", True),
+        ("acme/webapp:1.2", "shop", False),
+        ("acme/webapp", "", False),
+        ("webapp:local", "webapp", False),
+        ("r45/db:local", "r45", False),
+        ("", "", False),
+    ],
+)
+def test_images_of_another_project_keep_a_spool_as_ours_do(image: str, project: str, ours: bool) -> None:
+    said = ["webapp mounts no volume at /var/spool/logship"]
+    assert spools({"image": image}, project) == said * ours
+    assert spools({"image": image, "volumes": None, "environment": {"TZ": "UTC"}}, project) == said * ours
+
+
+def test_an_image_that_is_given_our_settings_is_ours() -> None:
+    assert spools({"image": "acme/webapp:1.2", "environment": {"SERF_JOIN": "ha"}}) != []
+    assert spools({"image": "acme/shop:1.2", "environment": {"SERF_JOIN": "ha"}}) == []
+
+
+@pytest.mark.parametrize("tmpfs", ["/var/spool/logship", ["/tmp", "/var/spool/logship/:size=64m"]])
+def test_a_tmpfs_is_no_volume_and_gives_way_to_one(tmpfs: object) -> None:
+    mount = {"type": "volume", "source": "x", "target": "/var/spool/logship"}
+    kept = "webapp has a tmpfs at /var/spool/logship, where its volume has to be"
+    none = "webapp mounts no volume at /var/spool/logship, but a tmpfs, which ends with the container"
+    assert spools({"image": "acme/shop", "tmpfs": tmpfs}) == [none, kept]
+    assert spools({"image": "acme/shop", "tmpfs": tmpfs, "volumes": [mount]}) == [kept]
+    assert spools({"image": "acme/shop", "tmpfs": "/tmp", "volumes": [mount]}) == []
 
 
 def graces(conf: str, *services: tuple[str, str], mounted: str = "", name: str = "file", **known: float) -> list[str]:
