@@ -6,7 +6,8 @@ HAProxy answers every request itself and writes a line of our log format for eac
 each round both ways are loaded one after the other (in turns of order), with one HAProxy thread and then with two;
 the ratio is that of a round. Afterwards every line is looked for: requests = lines stored + lines that HAProxy says it
 dropped, exactly, and none twice. An idle container tells what spool and ship cost when nothing happens.
-Needs the engine, the images (`make images`) and wrk. Exit status: 1 when a target is missed or a line is.
+Needs the engine, the images (`make images`) and wrk. Exit status: 1 when a target is missed or a line is, 2 for usage.
+A signal removes the containers, too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bench.balancer import (
 )
 from bench.capture_report import RATIO_MIN, Idle, Outcome, Side, missed, report
 from bench.containers import Lab, Unable, docker, lab, wait
+from bench.given import a_time, at_least, ended_by_signals
 from bench.machine import (
     WAIT_HELP,
     Neighbours,
@@ -198,22 +200,21 @@ def main() -> int:
         prog="python -m bench.capture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="4 rounds of 2 s: does it work, not how fast")
-    parser.add_argument("--rounds", type=int, help="rounds of each pair (default 20)")
-    parser.add_argument("--seconds", type=int, help="how long each side is loaded in a round (default 3)")
+    parser.add_argument("--rounds", type=at_least(), help="rounds of each pair (default 20)")
+    parser.add_argument("--seconds", type=at_least(), help="how long each side is loaded in a round (default 3)")
     parser.add_argument(
         "--no-copy", action="store_true", help="without the copy for `docker logs`, to see what it costs"
     )
-    parser.add_argument("--wait", type=float, default=0, help=WAIT_HELP)
+    parser.add_argument("--wait", type=a_time, default=0, help=WAIT_HELP)
     options = parser.parse_args()
-    rounds, seconds = options.rounds or (4 if options.quick else 20), options.seconds or (2 if options.quick else 3)
-    if rounds < 1 or seconds < 1:
-        parser.error("--rounds and --seconds are at least 1")
+    rounds = options.rounds or (4 if options.quick else 20)
+    seconds = options.seconds or (2 if options.quick else 3)
     neighbours, before = Neighbours(), own_cpu_seconds()
     pairs: dict[int, list[Side]] = {}
     outcomes: list[Outcome] = []
     try:
         need_wrk()
-        with lab() as place:
+        with ended_by_signals(), lab() as place:
             begin_collector(place)
             quiet = idle(place, 5 if options.quick else 20)
             for threads in (1, 2):

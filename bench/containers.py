@@ -45,15 +45,18 @@ class Lab:
     def __init__(self) -> None:
         self._prefix = f"logship-bench-{secrets.token_hex(3)}"
         self._names: list[str] = []
+
+    def begin(self) -> None:
+        """Make the network."""
         docker("network", "create", self._prefix)
 
     def start(self, name: str, of: str, *options: str, files: Mapping[str, str], command: tuple[str, ...] = ()) -> None:
         """A container ``name`` of the image ``of`` that has these texts in these places."""
         full = self.full(name)
+        self._names.append(full)  # before it is there: whatever ends this call in its midst, it is removed
         docker(
             "create", "--name", full, "--network", self._prefix, "--network-alias", name, *options, image(of), *command
         )
-        self._names.append(full)
         with tempfile.TemporaryDirectory() as folder:
             for place, text in files.items():
                 path = Path(folder) / Path(place).name
@@ -92,6 +95,7 @@ def lab() -> Iterator[Lab]:
     """A lab, removed at the end."""
     found = Lab()
     try:
+        found.begin()
         yield found
     finally:
         found.remove()

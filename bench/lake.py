@@ -28,6 +28,7 @@ import duckdb
 import nanoarrow
 from nanoarrow.c_array_stream import CArrayStream
 
+from bench.given import a_folder, a_time, at_least, ended_by_signals
 from bench.intake import TREE
 from bench.machine import MIB, WAIT_HELP, Neighbours, described, own_cpu_seconds, wait_for_quiet
 from logship import zstd
@@ -124,7 +125,11 @@ def seal(store: Path) -> tuple[float, float]:
     shutil.rmtree(store / LAKE, ignore_errors=True)
     words = [sys.executable, "-m", "logship", "seal", "--store", str(store), "--once", "--disk-free-min", "0"]
     process = subprocess.Popen(words, cwd=TREE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
+    try:
+        _, status, used = os.wait4(process.pid, 0)
+    except BaseException:
+        process.kill()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"logship seal ended with {process.returncode}")
@@ -197,12 +202,12 @@ def _compare(connection: Any, one: Path, other: Path) -> None:
 def main() -> int:
     """Measure, print, judge; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.lake", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--mib", type=int, default=256, help="how much is sealed in a round (default 256)")
-    parser.add_argument("--rounds", type=int, default=3, help="how many rounds (default 3)")
+    parser.add_argument("--mib", type=at_least(), default=256, help="how much is sealed in a round (default 256)")
+    parser.add_argument("--rounds", type=at_least(), default=3, help="how many rounds (default 3)")
     parser.add_argument(
-        "--dir", type=Path, default=TREE / "build" / "bench", help="where the store is made and removed"
+        "--dir", type=a_folder, default=TREE / "build" / "bench", help="where the store is made and removed"
     )
-    parser.add_argument("--wait", type=float, default=0, help=WAIT_HELP)
+    parser.add_argument("--wait", type=a_time, default=0, help=WAIT_HELP)
     options = parser.parse_args()
     print(described("duckdb", "nanoarrow", "zstandard"), flush=True)
     folder = options.dir / "lake"
@@ -210,20 +215,26 @@ def main() -> int:
     folder.mkdir(parents=True)
     neighbours, before = Neighbours(), own_cpu_seconds()
     rounds = []
-    try:
-        make_store(folder / "store", options.mib)
-        for _ in range(options.rounds):
-            wait_for_quiet(options.wait)
-            seconds, peak = seal(folder / "store")
-            files = json.loads((folder / "store" / LAKE / "manifest.json").read_text())["files"]
-            raw = sum(file["raw_bytes"] for file in files)
-            stored = sum(file["bytes"] + file["tokens"]["bytes"] for file in files) / raw
-            rounds.append(Round(raw / MIB, seconds, plain(folder / "store", folder / "plain.parquet"), stored, peak))
-            print(_told(rounds[-1]), flush=True)
-    finally:
-        shutil.rmtree(folder)
+    with ended_by_signals():
+        try:
+            make_store(folder / "store", options.mib)
+            for _ in range(options.rounds):
+                wait_for_quiet(options.wait)
+                rounds.append(_round(folder))
+                print(_told(rounds[-1]), flush=True)
+        finally:
+            shutil.rmtree(folder)
     print(neighbours.told(own_cpu_seconds() - before))
     return judge(rounds)
+
+
+def _round(folder: Path) -> Round:
+    """Both ways, once."""
+    seconds, peak = seal(folder / "store")
+    files = json.loads((folder / "store" / LAKE / "manifest.json").read_text())["files"]
+    raw = sum(file["raw_bytes"] for file in files)
+    stored = sum(file["bytes"] + file["tokens"]["bytes"] for file in files) / raw
+    return Round(raw / MIB, seconds, plain(folder / "store", folder / "plain.parquet"), stored, peak)
 
 
 def _told(one: Round) -> str:

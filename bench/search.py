@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import lake, search_judge, search_live
+from bench.given import a_folder, a_time, at_least, ended_by_signals, some_time
 from bench.intake import TREE
 from bench.machine import MIB, WAIT_HELP, Neighbours, described, own_cpu_seconds, wait_for_quiet
 from bench.packages import Unavailable
@@ -149,19 +150,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.search", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--lines", type=int, default=LINES, help="how many lines are made (default %(default)s)")
+    parser.add_argument("--lines", type=at_least(1000), default=LINES, help="how many are made (default %(default)s)")
     parser.add_argument("--parts", default=",".join(PARTS), help="which of them (default: all, %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default %(default)s)")
-    parser.add_argument("--live-seconds", type=float, default=LIVE_SECONDS, help="of each live part (%(default)s)")
-    parser.add_argument("--dir", type=Path, default=TREE / "build" / "bench", help="where all of it is made")
+    parser.add_argument("--rounds", type=at_least(), default=5, help="how many rounds (default %(default)s)")
+    parser.add_argument("--live-seconds", type=some_time, default=LIVE_SECONDS, help="of each live part (%(default)s)")
+    parser.add_argument("--dir", type=a_folder, default=TREE / "build" / "bench", help="where all of it is made")
     parser.add_argument("--keep", action="store_true", help="leave lines and store there, for the next run to take")
-    parser.add_argument("--wait", type=float, default=0, help=WAIT_HELP)
+    parser.add_argument("--wait", type=a_time, default=0, help=WAIT_HELP)
     given = parser.parse_args()
     parts = given.parts.split(",")
     if not set(parts) <= PARTS.keys():
         parser.error(f"--parts are of {', '.join(PARTS)}")
-    if given.rounds < 1 or given.lines < 1000:
-        parser.error("--rounds is at least 1, --lines at least 1000")
     options = Options(given.lines, given.rounds, given.wait, given.live_seconds)
     folder = given.dir / "search"
     try:
@@ -170,14 +169,15 @@ def main() -> int:
         print(f"nothing is reported: {error}")
         return 1
     print(described("duckdb", "nanoarrow", "zstandard", "starlette"), versions(rg), sep="\n", flush=True)
-    try:
-        return measure(folder, parts, options)
-    except WrongAnswer as error:
-        print(f"\nnothing more is reported: {error}")
-        return 1
-    finally:
-        if not given.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    with ended_by_signals():
+        try:
+            return measure(folder, parts, options)
+        except WrongAnswer as error:
+            print(f"\nnothing more is reported: {error}")
+            return 1
+        finally:
+            if not given.keep:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(folder: Path, parts: list[str], options: Options) -> int:

@@ -4,7 +4,7 @@
 
 Ratios are those of one round, in which all that are compared run one after the other; their median is judged. Before a
 number counts, what arrived is compared with what was written. Exit status: 1 when a target is missed, a byte is wrong,
-or a peer cannot be had; docs/performance.md has the targets and what came out.
+or a peer cannot be had, 2 for usage; docs/performance.md has the targets and what came out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import backlog, rivals, taking_in
+from bench.given import a_folder, a_time, at_least, ended_by_signals
 from bench.intake import TREE, WrongBytes
 from bench.machine import WAIT_HELP, Neighbours, described, own_cpu_seconds
 from bench.packages import Unavailable
@@ -40,17 +41,17 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="few rounds of little: does it work, not how fast")
     parser.add_argument("--parts", default=",".join(PARTS), help="which of them (default: all, %(default)s)")
-    parser.add_argument("--mib", type=int, help="how much each way moves in a round")
-    parser.add_argument("--rounds", type=int, help="how many rounds")
-    parser.add_argument("--backlog-mib", type=int, help="how much waits in the part backlog")
-    parser.add_argument("--dir", type=Path, default=TREE / "build" / "bench", help="where stores are made and removed")
-    parser.add_argument("--wait", type=float, default=0, help=WAIT_HELP)
+    parser.add_argument("--mib", type=at_least(), help="how much each way moves in a round")
+    parser.add_argument("--rounds", type=at_least(), help="how many rounds")
+    parser.add_argument("--backlog-mib", type=at_least(), help="how much waits in the part backlog")
+    parser.add_argument(
+        "--dir", type=a_folder, default=TREE / "build" / "bench", help="where stores are made and removed"
+    )
+    parser.add_argument("--wait", type=a_time, default=0, help=WAIT_HELP)
     options = parser.parse_args()
     parts = options.parts.split(",")
     if not set(parts) <= PARTS.keys():
         parser.error(f"--parts are of {', '.join(PARTS)}")
-    if any(given is not None and given < 1 for given in (options.mib, options.rounds, options.backlog_mib)):
-        parser.error("--rounds, --mib and --backlog-mib are at least 1")
     options.dir.mkdir(parents=True, exist_ok=True)
     cache = TREE / "build" / "peers"
     cache.mkdir(parents=True, exist_ok=True)
@@ -58,9 +59,9 @@ def main() -> int:
     missed: list[str] = []
     for part in parts:
         neighbours, before = Neighbours(), own_cpu_seconds()
-        with tempfile.TemporaryDirectory(dir=options.dir) as folder:
+        with ended_by_signals(), tempfile.TemporaryDirectory(dir=options.dir) as place:
             given = Options(
-                Path(folder), cache, options.quick, options.rounds or 0, options.mib or 0, options.backlog_mib or 0,
+                Path(place), cache, options.quick, options.rounds or 0, options.mib or 0, options.backlog_mib or 0,
                 options.wait,
             )  # fmt: skip
             try:

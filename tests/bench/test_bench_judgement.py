@@ -123,18 +123,6 @@ def test_a_table_is_markdown() -> None:
     ]
 
 
-@pytest.mark.parametrize("module", ["bench.ship", "bench.capture"])
-def test_a_benchmark_explains_itself_and_refuses_what_makes_no_sense(module: str) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", module, *words], cwd=TREE, capture_output=True, text=True, check=False
-        )
-
-    assert "--quick" in run("--help").stdout
-    refused = run("--rounds", "-1")
-    assert (refused.returncode, "at least 1" in refused.stderr) == (2, True)
-
-
 def test_a_round_of_each_way_of_taking_in_stores_what_was_sent(tmp_path: Path) -> None:
     """Small, once, and whatever the verdict: every way compares what it stored with what it sent."""
     words = ["--parts", "taking-in", "--mib", "32", "--rounds", "1", "--dir", str(tmp_path)]
