@@ -80,7 +80,8 @@ class App:
         if isinstance(bad, Invalid):
             await exchange.refuse(Refusal(Code.BAD_PATH, f"the stream's path {bad.reason}"))
         elif serve is None:
-            await exchange.answer(405, [("Allow", METHODS), ("Content-Type", "text/plain; charset=utf-8")])
+            reason = f"{exchange.method[:20]} is nothing that is done with a stream; there are {METHODS}"
+            await exchange.refuse(Refusal(Code.BAD_METHOD, reason), ("Allow", METHODS))
         else:
             await serve(exchange, path)
 

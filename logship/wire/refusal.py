@@ -13,6 +13,7 @@ class Code(StrEnum):
     """The word in ``Stream-Error``: a client decides by it, since one status has several meanings."""
 
     BAD_PATH = "bad-path"
+    BAD_METHOD = "bad-method"
     BAD_HEADER = "bad-header"
     EMPTY_BODY = "empty-body"
     BAD_OFFSET = "bad-offset"
@@ -47,6 +48,7 @@ class Code(StrEnum):
 
 STATUS: dict[Code, int] = {
     Code.BAD_PATH: 400,
+    Code.BAD_METHOD: 405,
     Code.BAD_HEADER: 400,
     Code.EMPTY_BODY: 400,
     Code.BAD_OFFSET: 400,

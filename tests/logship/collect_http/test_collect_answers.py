@@ -23,6 +23,19 @@ def test_what_is_not_there_is_404_and_what_cannot_be_done_405(tmp_path: Path) ->
     serve(tmp_path, scenario)
 
 
+@pytest.mark.parametrize("method", ["PATCH", "TRACE", "PROPFIND"])
+def test_a_method_that_no_stream_has_is_refused_as_everything_else_is(tmp_path: Path, method: str) -> None:
+    async def scenario(server: Inside) -> None:
+        reply = await server.ask(method, AT)
+        assert (reply.status, reply.headers["stream-error"]) == (405, "bad-method")
+        assert reply.headers["allow"] == "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+        assert reply.headers["cache-control"] == "no-store"
+        said = f"{method} is nothing that is done with a stream; there are GET, HEAD, PUT, POST, DELETE, OPTIONS\n"
+        assert reply.body.decode() == said
+
+    serve(tmp_path, scenario)
+
+
 def test_no_page_of_another_site_gets_at_it_unless_it_is_named(tmp_path: Path) -> None:
     async def closed(server: Inside) -> None:
         reply = await server.ask("OPTIONS", AT, {"Origin": "https://x.example", "Access-Control-Request-Method": "GET"})
