@@ -15,7 +15,10 @@ WINDOW_SECONDS = (1.0, 3600.0)
 
 def _configure_counters(parser: argparse.ArgumentParser) -> None:
     config.add_options(parser, "haproxy_admin", "haproxy_master", "spool", "fifo_dir", "window_seconds")
-    parser.epilog = "Runs beside HAProxy, a JSON line a window and worker on standard output; ends with 0 on SIGTERM."
+    parser.epilog = (
+        "Runs beside HAProxy, a JSON line a window and worker on standard output; ends with 0 on SIGTERM. When HAProxy "
+        "does not answer for 30 s, one line says so, with the socket and why; it is asked again each second."
+    )
 
 
 def _counters(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
@@ -42,7 +45,8 @@ def _configure_audit(parser: argparse.ArgumentParser) -> None:
     config.add_options(parser, "store", "to")
     parser.epilog = (
         "Follows the store of a `logship collect` on the same machine until SIGTERM, and ends with 0. With --once: "
-        "exit status 0 when no line is missing or unverified, 1 otherwise, 2 for usage."
+        "exit status 0 when no line is missing or unverified, 1 otherwise, 2 for usage or a "
+        "store that is not there."
     )
 
 

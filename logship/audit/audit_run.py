@@ -13,6 +13,7 @@ import json
 import os
 import select
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ from logship.audit.audit_life import Window
 from logship.audit.audit_losses import Tally, body_of, losses_of, record_of
 from logship.audit.audit_reader import Reader
 from logship.audit.audit_report import Report, is_stuck
-from logship.errors import Fault
+from logship.errors import USAGE, Fault
 from logship.files import replace
 from logship.ship.http_sink import Place, Sink, Unanswered
 from logship.spool.layout import stamp
@@ -194,6 +195,8 @@ def run(plan: Plan) -> int:
 
 def once(store: Path, *, as_json: bool) -> int:
     """Judge all that is kept now and print it; 0 when nothing is lost or unverified, else 1. Writes nothing."""
+    if cause := _is_none(store):
+        raise Fault("audit", str(store), cause, "give the folder of a collector's store by --store", USAGE)
     reader, report = Reader(store), Report()
     more = True
     windows: list[Window] = []
@@ -218,6 +221,16 @@ def once(store: Path, *, as_json: bool) -> int:
     if stuck and not as_json:
         print("lines are without counts, or counts without lines, and nothing comes any more: they are unverified")
     return 0 if report.passed and not stuck else 1
+
+
+def _is_none(store: Path) -> str:
+    """Why this can be no store, or "". Of one that is there, and cannot be read, the reader says why."""
+    try:
+        return "" if stat.S_ISDIR(store.stat().st_mode) else "it is no folder"
+    except (FileNotFoundError, NotADirectoryError):
+        return "there is no such folder"
+    except OSError:
+        return ""
 
 
 def _poster(place: Place) -> Callable[[Sequence[Loss]], None]:

@@ -80,6 +80,7 @@ class Counters:
         self._window_at = 0.0
         self._answered_at = clock()
         self._silent = False
+        self._why = ""
 
     def turn(self) -> float:
         """Look once; seconds until the next look."""
@@ -111,7 +112,8 @@ class Counters:
         try:
             held = Held(self._plan.admin)
             answer = counters.parse_info(held.ask([counters.INFO])[0])
-        except Unreachable:
+        except Unreachable as error:
+            self._why = str(error)
             self._workers = tuple(sorted(self._watched))
             return
         if isinstance(answer, Invalid) or answer.pid in self._watched or self._is_done(answer):
@@ -228,7 +230,10 @@ class Counters:
                 self._say({"time": self._time(), "event": "answers"})
         elif not self._silent and now - self._answered_at >= SILENT_SECONDS:
             self._silent = True
-            self._say({"time": self._time(), "event": "silent", "asked": str(self._plan.admin)})
+            again = {"again_seconds": LOOK_SECONDS}
+            self._say(
+                {"time": self._time(), "event": "silent", "asked": str(self._plan.admin), "why": self._why, **again}
+            )
 
     def _time(self) -> str:
         return stamp(self._now())

@@ -141,6 +141,13 @@ def test_a_cut_while_lines_are_dropped_is_tried_again_and_says_so_if_that_does_n
 
 
 def test_silence_is_said_once(desk: Desk) -> None:
+    desk.haproxy.admin.unlink()
+    (row,) = desk.turns(3 * SILENT_SECONDS)
+    assert (row["event"], row["asked"], row["again_seconds"]) == ("silent", str(desk.haproxy.admin), 1.0)
+    assert row["why"] == f"{row['asked']}: No such file or directory"
+
+
+def test_silence_that_is_over_is_said(desk: Desk) -> None:
     assert [row["event"] for row in desk.turns(3 * SILENT_SECONDS)] == ["silent"]
     desk.haproxy.start(7)
     assert [row["event"] for row in desk.turns(2)] == ["counted", "answers"]

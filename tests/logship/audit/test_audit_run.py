@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logship.audit.audit_run import NOTES, Audit
+from logship.audit.audit_run import NOTES, Audit, once
 from logship.audit.counters import Reading, counted
+from logship.errors import Fault
 from logship.ship.http_sink import Unanswered
 from logship.values import LOSS_ID_BYTES_MAX, Loss
 from tests.logship.audit.audit_world import COUNTERS, HAPROXY, SOURCES, World, line
@@ -388,6 +389,35 @@ def test_what_cannot_be_is_told(words: list[str]) -> None:
     assert found.returncode in (1, 2)
     assert "hint:" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_once_on_what_is_no_folder_is_bad_usage_and_on_one_without_a_store_yet_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name, cause, status in (
+        ("nope", "there is no such folder", 2),
+        ("file/nope", "there is no such folder", 2),
+        ("file", "it is no folder", 2),
+        ("", "is no store yet", 1),
+    ):
+        with pytest.raises(Fault, match=cause) as caught:
+            once(tmp_path / name, as_json=False)
+        assert caught.value.status == status, name
+
+
+def test_following_waits_for_a_store_that_is_not_there_yet(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    said: list[dict[str, Any]] = []
+    audit = Audit(folder, said.append, lambda _: None, clock=lambda: 0.0, now=lambda: LATER_S)
+    assert audit.turn() > 0
+    assert [row["event"] for row in said] == ["waiting"]
+    later = Shelf(folder)
+    try:
+        put(later, world_with(10, 0, 0), Random(1))
+        while audit.turn() == 0:
+            pass
+    finally:
+        later.close()
+    assert {row["verdict"] for row in said if row["event"] == "window"} == {"verified"}
 
 
 def test_the_process_follows_a_living_collector_and_fills_its_ledger(tmp_path: Path) -> None:
