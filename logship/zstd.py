@@ -46,8 +46,13 @@ class Encoder:
         self._compressor = zstandard.ZstdCompressor(compression_params=parameters)
 
     def encode(self, data: bytes) -> bytes:
-        """``data`` as one zstd frame with its size and a checksum of its content."""
-        return self._compressor.compress(data)
+        """``data`` as one zstd frame with its size and a checksum of its content, and in memory no larger than that.
+
+        zstandard makes it where the worst would have room, more than ``data`` has, and gives nothing of that back; so
+        it is copied where that is worth it.
+        """
+        body = self._compressor.compress(data)
+        return bytes(memoryview(body)) if len(body) <= len(data) // 2 else body
 
 
 def compress(data: bytes, level: int = 1) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 import pytest
 import zstandard
@@ -48,6 +49,18 @@ def test_an_encoder_makes_whole_frames_one_after_the_other(parts: list[bytes]) -
 def test_log_lines_become_no_larger_than_by_level_1() -> None:
     text = lines(1)
     assert len(zstd.Encoder().encode(text)) <= len(zstd.compress(text))
+
+
+def test_a_body_of_log_lines_takes_no_more_memory_than_it_has_bytes() -> None:
+    encoder, text = zstd.Encoder(), lines(1)
+    encoder.encode(text)
+    tracemalloc.start()
+    try:
+        bodies = [encoder.encode(text) for _ in range(4)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < sum(map(len, bodies)) + MIB // 16
 
 
 def test_a_body_cut_anywhere_is_refused() -> None:
