@@ -53,7 +53,8 @@ class Window:
 class Life:
     """One incarnation. ``whole``: HAProxy's stream is kept from its first byte, else from ``kept_from``.
 
-    ``position``: the offset up to which it has come; ``seen_ms``: when bytes of it came last.
+    ``position``: the offset up to which it has come; ``seen_ms``: when bytes of it came last. ``broken``: what comes
+    next follows on a hole.
     """
 
     service: str
@@ -73,6 +74,7 @@ class Life:
     counters_held: bytes = b""
     torn: int = 0
     hole_bytes: int | None = None
+    broken: bool = False
     polled: str = ""
     reach: int = -1
     reach_before: int = -1
@@ -82,9 +84,9 @@ class Life:
 
     def lines(self, at: int, data: bytes, starts: Sequence[int]) -> list[Window]:
         """What HAProxy wrote from offset ``at`` on; ``starts``: where it was started anew."""
-        scanner = Scanner(self.held)
+        scanner = Scanner(self.held, broken=self.broken)
         found = scanner.take(at, data, starts)
-        self.held = scanner.held
+        self.held, self.broken = scanner.held, scanner.broken
         self.position = max(self.position, at + len(data))
         self.torn += found.torn
         for pid, numbers in found.numbers.items():
@@ -109,7 +111,7 @@ class Life:
     def hole(self, size: int | None) -> None:
         """HAProxy's stream goes on after a hole of so many bytes; None: nobody knows how many."""
         self.hole_bytes = (self.hole_bytes or 0) + (size or 0)
-        self.held = b""
+        self.held, self.broken = b"", True
 
     def closed(self, program: str, time_ms: int) -> None:
         """Nothing follows in the stream of a program; a stream that continues it may be made yet."""
@@ -161,12 +163,12 @@ class Life:
         seen = Seen(self.position, self.over)
         found = []
         for key, judge in list(self.workers.items()):
-            found += [self._window(verdict) for verdict in judge.verdicts(seen)]
+            found += [self._window(judge, verdict) for verdict in judge.verdicts(seen)]
             if judge.ended:
                 del self.workers[key]
         return found
 
-    def _window(self, verdict: Verdict) -> Window:
+    def _window(self, judge: Judge, verdict: Verdict) -> Window:
         place = verdict.place if verdict.place is not None else self.position
         # Without any of its lines (the collector lost them, or the counters came first) it has the name it would have.
         first = self.links[0] if self.links else (0, f"{self.service}/{self.instance}/haproxy/{self.incarnation}")
@@ -175,6 +177,9 @@ class Life:
         if verdict.verdict == LOST or verdict.unknown:
             torn, self.torn = min(self.torn, verdict.lost + verdict.unknown), 0
             hole_bytes, self.hole_bytes = self.hole_bytes, None
+            if hole_bytes is None and verdict.first_missing:
+                hole_bytes = judge.hole_bytes  # the hole of the window before this one reaches into it
+        judge.hole_bytes = hole_bytes if verdict.last_missing else None
         offset = max(0, place - base)
         return Window(self.service, self.instance, self.incarnation, path, offset, verdict, torn, hole_bytes)
 
@@ -185,6 +190,7 @@ class Life:
         plain = {name: getattr(self, name) for name in _PLAIN}
         return {
             **plain,
+            "broken": self.broken,
             "links": [list(link) for link in self.links],
             "held": self.held.decode("latin-1"),
             "counters_held": self.counters_held.decode("latin-1"),
@@ -194,7 +200,7 @@ class Life:
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> Life:
         """It again."""
-        life = cls(**{name: state[name] for name in _PLAIN})
+        life = cls(**{name: state[name] for name in _PLAIN}, broken=bool(state.get("broken")))
         life.links = [(base, path) for base, path in state["links"]]
         life.held = state["held"].encode("latin-1")
         life.counters_held = state["counters_held"].encode("latin-1")

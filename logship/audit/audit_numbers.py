@@ -57,6 +57,13 @@ class Numbers:
             found += min(high, number) - low + 1
         return found
 
+    def is_missing(self, number: int) -> bool:
+        """Whether this one was not seen; False of those that are folded."""
+        if number > self.end:
+            return True
+        at = bisect_left(self.holes, (number + 1,)) - 1
+        return at >= 0 and self.holes[at][0] <= number <= self.holes[at][1]
+
     @property
     def place(self) -> int | None:
         """Where the first hole that is not folded shows."""

@@ -49,10 +49,11 @@ class Found:
 
 
 class Scanner:
-    """Takes the chunks of one stream in order."""
+    """Takes the chunks of one stream in order. ``broken``: what comes next follows on a hole."""
 
-    def __init__(self, held: bytes = b"") -> None:
+    def __init__(self, held: bytes = b"", *, broken: bool = False) -> None:
         self.held = held
+        self.broken = broken
 
     def take(self, offset: int, data: bytes, starts: Sequence[int] = ()) -> Found:
         """What completes with the bytes from ``offset`` on; ``starts``: where the program was started anew."""
@@ -75,11 +76,30 @@ class Scanner:
             self.held = self.held[-HELD_BYTES_MAX:]
         found = Found(data=text[:end], offset=begins)
         found.torn += torn
-        pairs = _NUMBERED.findall(text, 0, end)
+        begin = 0
+        if self.broken and end:
+            self.broken = False
+            begin = _rest_bytes(text, end)
+            found.torn += bool(begin)
+        pairs = _NUMBERED.findall(text, begin, end)
         _sort(pairs, found)
-        if text.count(b"\n", 0, end) != len(pairs):
+        if text.count(b"\n", begin, end) != len(pairs):
             _look_at_others(found)
         return found
+
+
+def _rest_bytes(text: bytes, end: int) -> int:
+    """How long the first line is, where it is the rest of one whose head is in a hole: a number, but no beginning.
+
+    Lines of another form than ours are taken for whole: the next one with a number has no such beginning, either.
+    """
+    first = text.find(b"\n", 0, end) + 1
+    if not _NUMBERED.search(text, 0, first) or _REQUEST.match(text):
+        return 0
+    following = _NUMBERED.search(text, first, end)
+    if following is None:
+        return first
+    return first if _REQUEST.match(text, text.rfind(b"\n", 0, following.start()) + 1) else 0
 
 
 def _sort(pairs: list[tuple[bytes, bytes]], found: Found) -> None:

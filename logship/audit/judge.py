@@ -37,7 +37,7 @@ class Judge:
     """One worker. ``begins``: offset of what it was first seen with; not ``whole``: lines below ``kept_from`` are gone.
 
     ``tried``: the highest number it is known to have tried. ``judged``: line and time of the last cut judged;
-    ``spare``: D - M at it.
+    ``spare``: D - M at it. ``hole_bytes``: of the known hole that reaches beyond it, if one does.
     """
 
     pid: int
@@ -59,6 +59,7 @@ class Judge:
     unnumbered: str | None = None
     told_unnumbered: bool = False
     ended: bool = False
+    hole_bytes: int | None = None
 
     # What comes.
 
@@ -182,6 +183,7 @@ class Judge:
         return Verdict(
             self.pid, self.started, self.judged, cut.lines, verdict, why, self.judged_time, cut.time,
             cut.dropped[1], dropped, lost, unknown, others, twice, self.numbers.place, cut.final,
+            self.judged < cut.lines and self.numbers.is_missing(self.judged + 1), self.numbers.is_missing(cut.lines),
         )  # fmt: skip
 
     def take(self, numbers: Sequence[int], locate: Callable[[int], int]) -> None:
@@ -229,6 +231,7 @@ class Judge:
         """It as JSON values."""
         return {
             **{name: getattr(self, name) for name in _PLAIN},
+            "hole_bytes": self.hole_bytes,
             "numbers": self.numbers.state(),
             "cuts": [asdict(cut) for cut in self.cuts],
             "gone": None if self.gone is None else asdict(self.gone),
@@ -237,7 +240,7 @@ class Judge:
     @classmethod
     def load(cls, state: dict[str, Any]) -> Judge:
         """It again."""
-        judge = cls(**{name: state[name] for name in _PLAIN})
+        judge = cls(**{name: state[name] for name in _PLAIN}, hole_bytes=state.get("hole_bytes"))
         judge.numbers = Numbers.load(state["numbers"])
         judge.cuts = [Cut(**{**cut, "dropped": (cut["dropped"][0], cut["dropped"][1])}) for cut in state["cuts"]]
         judge.gone = None if state["gone"] is None else Gone(**state["gone"])

@@ -16,7 +16,8 @@ class Verdict:
     ``produced`` = ``stored`` + ``dropped`` + ``lost`` + ``unknown``. ``dropped``: HAProxy counted them; ``lost``: it
     wrote them; ``unknown``: one of both. ``others``: lines without a number that HAProxy dropped;
     ``drops``: all it had dropped by then. ``place``: offset of
-    the stream where the first hole shows; ``ended``: the worker's last one.
+    the stream where the first hole shows; ``ended``: the worker's last one. ``first_missing``, ``last_missing``: its
+    first line is, its last one, so that a hole may reach into it, or beyond it.
     """
 
     pid: int
@@ -35,6 +36,8 @@ class Verdict:
     twice: int = 0
     place: int | None = None
     ended: bool = False
+    first_missing: bool = False
+    last_missing: bool = False
 
     @property
     def produced(self) -> int:

@@ -270,6 +270,48 @@ def test_a_hole_that_the_ledger_has_is_named(shelf: Shelf) -> None:
     assert f"{high - low:,} bytes" in loss.reason
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("counters_first", [False, True])
+def test_a_hole_over_several_windows_is_named_in_each_and_what_it_cut_is_not_stored(
+    shelf: Shelf, counters_first: bool, stopped: bool
+) -> None:
+    """It begins in one line and ends in another: neither is whole. Where audit was started anew makes no difference."""
+    world = World(Random(1))
+    worker = world.start()
+    for number in range(1, 101):
+        world.request(worker)
+        if number in (40, 50, 70, 80):
+            world.count(worker)
+    world.count(worker, final=True)
+    data = bytes(world.haproxy)
+    low, high = data.index(line(worker.pid, 31)) + 50, data.index(line(worker.pid, 61)) + 150
+    following = f"{HAPROXY}.{high:020}"
+    shelf.create(HAPROXY, json.dumps(SOURCES[HAPROXY]))
+    shelf.create(COUNTERS, json.dumps(SOURCES[COUNTERS]))
+    shelf.append(HAPROXY, data[:low], closes=True)
+    source = {**SOURCES[HAPROXY], "continues": HAPROXY, "lost_bytes": high - low, "lost_reason": "over budget"}
+    desk = Desk(shelf)
+
+    def bring(path: str, data: bytes) -> None:
+        shelf.append(path, data)
+        desk.run()
+        if stopped:
+            desk.audit.stop()
+            desk.begin()
+
+    shelf.create(following, json.dumps(source))
+    if counters_first:
+        bring(COUNTERS, bytes(world.counters))
+    for start in range(high, len(data), 500):
+        bring(following, data[start : start + 500])
+    if not counters_first:
+        bring(COUNTERS, bytes(world.counters))
+    told = [(row["last"], row["stored"], row["lost"]) for row in desk.windows]
+    assert told == [(40, 30, 10), (50, 0, 10), (70, 9, 11), (80, 10, 0), (100, 20, 0)]
+    reasons = {loss.reason for loss in desk.ledger.values()}
+    assert reasons == {f"in the hole of {high - low:,} bytes that the ledger has here"}
+
+
 def test_lines_that_come_late_are_waited_for(shelf: Shelf) -> None:
     """The counters' stream arrives first: nothing is judged before HAProxy's has passed the same moment."""
     world = world_with(50, 2, 0)

@@ -59,6 +59,38 @@ def test_the_pattern_is_that_of_our_template() -> None:
     assert 'pid=%pid lc=%lc tt=%Tt n=%[sc_inc_gpc(0,2),set-var(proc.lines)]"' in template
 
 
+OTHER = b"web-1 GET / pid=7 lc=%d tt=1 n=%d\n"
+
+
+def after_hole(data: bytes, size: int) -> tuple[dict[int, list[int]], int]:
+    """Numbers and torn lines of what follows on a hole, in pieces of that size."""
+    scanner, merged, torn = Scanner(broken=True), dict[int, list[int]](), 0
+    for offset in range(0, len(data), size):
+        one = scanner.take(offset, data[offset : offset + size])
+        torn += one.torn
+        for pid, these in one.numbers.items():
+            merged.setdefault(pid, []).extend(these)
+    return merged, torn
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1 << 20])
+@pytest.mark.parametrize("lost", [12, 40, 100, 150])
+def test_after_a_hole_the_rest_of_a_line_is_no_line(size: int, lost: int) -> None:
+    assert after_hole(line(7, 1)[lost:] + line(7, 2) + line(8, 1), size) == ({7: [2], 8: [1]}, 1)
+    assert after_hole(line(7, 1)[lost:], size) == ({}, 1)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1 << 20])
+def test_after_a_hole_that_ends_with_a_line_all_lines_count(size: int) -> None:
+    assert after_hole(line(7, 1) + line(7, 2), size) == ({7: [1, 2]}, 0)
+    assert after_hole(b"\n" + line(7, 1) + line(7, 2)[9:], size)[0] == {7: [1, 2]}, "it is the first line alone"
+    assert after_hole(EVENT[30:] + line(7, 1), size) == ({7: [1]}, 0)
+
+
+def test_after_a_hole_lines_of_another_form_are_not_told_from_their_rests() -> None:
+    assert after_hole(OTHER % (0, 1) + OTHER % (1, 2), 1 << 20) == ({7: [1, 2]}, 0)
+
+
 @pytest.mark.case(116)
 def test_a_torn_line_has_the_next_one_glued_to_it() -> None:
     found = fed(line(7, 1) + line(7, 2)[:120] + line(7, 3), [1 << 20])[0]
