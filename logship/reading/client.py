@@ -90,7 +90,8 @@ class Client:
 
     def _records(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[Record | None]:
         with self._answer(path, parameters, RECORDS) as answer:
-            yield from self._lines(answer)
+            for line in self._lines(answer):
+                yield self._record(path, line) if line else None
 
     def body(self, path: str, parameters: Sequence[tuple[str, str]]) -> Iterator[bytes]:
         """The bytes of an answer. Raises Lost, Broken, and Fault for a refusal."""
@@ -146,7 +147,7 @@ class Client:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         return kind(*self._place, timeout=SILENCE_SECONDS)
 
-    def _lines(self, answer: http.client.HTTPResponse) -> Iterator[Record | None]:
+    def _lines(self, answer: http.client.HTTPResponse) -> Iterator[bytes]:
         while True:
             try:
                 line = answer.readline(RECORD_BYTES_MAX)
@@ -156,14 +157,23 @@ class Client:
                 return
             if not line.endswith(b"\n"):
                 raise Lost("the answer was cut off")
-            yield json.loads(line) if line != b"\n" else None
+            yield line.rstrip(b"\n")
+
+    def _record(self, path: str, line: bytes) -> Record:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if isinstance(found, dict):
+            return found
+        raise self._another(path, "a line that is no record")
 
     def _refusal(self, path: str, status: int, body: bytes) -> Exception:
         try:
             said = json.loads(body)
             code, text = str(said["error"]), str(said["text"])
         except (ValueError, KeyError, TypeError):
-            said, code, text = {}, "", body.decode("utf-8", "replace").strip()[:500] or f"it answered {status}"
+            return self._another(path, f"of status {status} and says not why, as a viewer's would")
         if code == "bad-cursor":
             return Replaced(text)
         if code == "reading":
@@ -172,9 +182,9 @@ class Client:
             return Broken(int(said["from"]), int(said["to"]), code, text)
         if status == 503:
             return Fault("read from the viewer at", self.url, text, "", UNREACHABLE)
-        if code and status in MISTAKES:  # the viewer is there, and understood what it refuses
+        if status in MISTAKES:  # the viewer is there, and understood what it refuses
             return Fault("read", path.rpartition("/")[2], text, f"asked was the viewer at {self.url}", USAGE)
-        return Fault("ask the viewer at", self.url, text, "", USAGE if status in MISTAKES else 1)
+        return Fault("ask the viewer at", self.url, text, "", 1)
 
 
 def _cause(error: Exception) -> str:

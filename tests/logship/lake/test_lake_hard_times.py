@@ -9,7 +9,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,14 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 PATHS = ["web/1/app/i", "web/1/serf/i", "foreign"]
 SECONDS = float(os.environ.get("LOGSHIP_TEST_HARD_SECONDS", "60"))
 DISK_BYTES = 64 << 20
+ROOM_BYTES = 1 << 30
+"""Made at last: what is no text takes more room in the lake than it has bytes, and how much is written is chance."""
 PATIENCE_SECONDS = 600
 
 
-@contextlib.contextmanager
-def larger(disk: Path) -> Iterator[Path]:
-    """The small disk, but with room for this."""
-    subprocess.run(["mount", "-o", f"remount,size={DISK_BYTES}", str(disk)], check=True)
-    yield disk
+def resize(disk: Path, size: int) -> None:
+    """Give the small disk room for so many bytes."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
 class Writer:
@@ -75,59 +74,64 @@ def test_get_and_export_give_what_was_taken_though_seal_was_killed_and_the_disk_
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    with larger(small_disk) as disk:
-        store, ballast = disk / "store", disk / "ballast"
-        options = ["--keep-bytes", "8000000", "--sealed-keep-bytes", "0", "--disk-free-min", "0"]
-        collector, viewer = Collector(store, *options), Viewer(store)
-        writer, sealing, kills, full = Writer(collector, chance), seal(store), 0, 0
-        try:
-            viewer.start()
-            end = time.monotonic() + SECONDS
-            while time.monotonic() < end:
-                pause = time.monotonic() + chance.random() * 3
-                while time.monotonic() < pause:
-                    writer.go_on()
-                sealing.kill()
-                sealing.wait()
-                kills += 1
-                ballast.unlink(missing_ok=True)
-                if chance.random() < 0.3:
-                    full += 1
-                    left = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-                    with contextlib.suppress(OSError):
-                        ballast.write_bytes(bytes(max(0, left - chance.randrange(200_000))))
-                sealing = seal(store)
-            ballast.unlink(missing_ok=True)
-            until(lambda: writer.append("other", bytes(1000) + b"\n"), "there is room again", PATIENCE_SECONDS)
-            for path in PATHS:
-                collector.ask("POST", f"/v1/stream/{path}", {"Stream-Closed": "true"})
-            while collector.ask("GET", "/v1/health").status == 503 or len(writer.written["other"]) < 9 << 20:
-                if not writer.append("other", os.urandom(500_000).hex().encode() + b"\n"):
-                    time.sleep(1)
-
-            def has_let_go() -> bool:
-                found = (json.loads(line) for line in collector.ask("GET", "/v1/streams").body.splitlines())
-                ends = {one["stream"]: one for one in found}
-                lake = json.loads((store / "lake" / "manifest.json").read_text())
-                begins = int(min(path.name for path in (store / "journal").iterdir()))
-                return begins >= lake["sealed_end"] > 0 and all(ends[path]["closed"] for path in PATHS if path in ends)
-
-            until(has_let_go, "the journal has let go of all of it", PATIENCE_SECONDS)
-            eventually((store / "view.sock").exists, "the viewer has its socket")
-            for path in PATHS:
-                assert whole(collector, path) == writer.written.get(path, b"")
-            found = export(viewer, *PATHS, "--format", "raw", "-o", str(tmp_path / "out"))
-            assert found.returncode == 0, found.stderr
-            for entry in json.loads((tmp_path / "out" / "manifest.json").read_text())["streams"]:
-                assert (tmp_path / "out" / entry["file"]).read_bytes() == writer.written[entry["stream"]]
-                assert entry["holes"] == []
-        finally:
+    disk = small_disk
+    resize(disk, DISK_BYTES)
+    store, ballast = disk / "store", disk / "ballast"
+    options = ["--keep-bytes", "8000000", "--sealed-keep-bytes", "0", "--disk-free-min", "0"]
+    collector, viewer = Collector(store, *options), Viewer(store)
+    writer, sealing, kills, full = Writer(collector, chance), seal(store), 0, 0
+    try:
+        viewer.start()
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            pause = time.monotonic() + chance.random() * 3
+            while time.monotonic() < pause:
+                writer.go_on()
             sealing.kill()
-            viewer.stop()
-            collector.kill()
-        sizes = {path: len(data) for path, data in writer.written.items()}
-        print(f"{kills} kills, {full} times full, {writer.refused} appends refused, {sizes}")
-        assert kills > SECONDS / 10
+            sealing.wait()
+            kills += 1
+            ballast.unlink(missing_ok=True)
+            if chance.random() < 0.3:
+                full += 1
+                left = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+                with contextlib.suppress(OSError):
+                    ballast.write_bytes(bytes(max(0, left - chance.randrange(200_000))))
+            sealing = seal(store)
+        ballast.unlink(missing_ok=True)
+        resize(disk, ROOM_BYTES)
+        until(lambda: writer.append("other", bytes(1000) + b"\n"), "there is room again", PATIENCE_SECONDS)
+        for path in PATHS:
+            collector.ask("POST", f"/v1/stream/{path}", {"Stream-Closed": "true"})
+
+        def is_behind() -> bool:
+            writer.append("other", os.urandom(500_000).hex().encode() + b"\n")
+            return collector.ask("GET", "/v1/health").status == 200 and len(writer.written["other"]) >= 9 << 20
+
+        until(is_behind, "other segments lie behind it", PATIENCE_SECONDS)
+
+        def has_let_go() -> bool:
+            found = (json.loads(line) for line in collector.ask("GET", "/v1/streams").body.splitlines())
+            ends = {one["stream"]: one for one in found}
+            lake = json.loads((store / "lake" / "manifest.json").read_text())
+            begins = int(min(path.name for path in (store / "journal").iterdir()))
+            return begins >= lake["sealed_end"] > 0 and all(ends[path]["closed"] for path in PATHS if path in ends)
+
+        until(has_let_go, "the journal has let go of all of it", PATIENCE_SECONDS)
+        eventually((store / "view.sock").exists, "the viewer has its socket")
+        for path in PATHS:
+            assert whole(collector, path) == writer.written.get(path, b"")
+        found = export(viewer, *PATHS, "--format", "raw", "-o", str(tmp_path / "out"))
+        assert found.returncode == 0, found.stderr
+        for entry in json.loads((tmp_path / "out" / "manifest.json").read_text())["streams"]:
+            assert (tmp_path / "out" / entry["file"]).read_bytes() == writer.written[entry["stream"]]
+            assert entry["holes"] == []
+    finally:
+        sealing.kill()
+        viewer.stop()
+        collector.kill()
+    sizes = {path: len(data) for path, data in writer.written.items()}
+    print(f"{kills} kills, {full} times full, {writer.refused} appends refused, {sizes}")
+    assert kills > SECONDS / 10
 
 
 def whole(collector: Collector, path: str) -> bytes:
