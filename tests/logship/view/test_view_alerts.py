@@ -246,9 +246,11 @@ class Fleet:
         return [json.loads(one["text"]) for one in found if one["type"] == "line"]
 
     def is_evaluating(self) -> bool:
-        """Whether it reads what comes."""
+        """Whether it reads what comes, and has kept from where on: killed before that it would begin anew."""
         whole = self.alerts()[-1]
-        return bool(whole["evaluates"]) and whole["cursor"] is not None
+        kept = self.store / FILE
+        is_kept = kept.exists() and json.loads(kept.read_text())["cursor"] is not None
+        return bool(whole["evaluates"]) and whole["cursor"] is not None and is_kept
 
     def told(self) -> list[int]:
         """The firings of `errors` that the webhook was told."""
