@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from logship.errors import USAGE, Fault
 
@@ -62,15 +62,15 @@ class Client:
         tell: Callable[[str], None] = lambda _: None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        parts, port = _split(url)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
             hint = "give one like http://127.0.0.1:8080 by --url or LOGSHIP_URL"
             raise Fault("ask the viewer at", url, "it is no URL of a viewer", hint, USAGE)
         self.url = url
         self._tell = tell
         self._pause = pause
         self._secure = parts.scheme == "https"
-        self._place = (parts.hostname, parts.port or (443 if self._secure else 80))
+        self._place = (parts.hostname, port or (443 if self._secure else 80))
         self._base = parts.path.rstrip("/")
 
     def records(self, path: str, parameters: Sequence[tuple[str, str]] = ()) -> Iterator[Record | None]:
@@ -185,6 +185,15 @@ class Client:
         if status in MISTAKES:  # the viewer is there, and understood what it refuses
             return Fault("read", path.rpartition("/")[2], text, f"asked was the viewer at {self.url}", USAGE)
         return Fault("ask the viewer at", self.url, text, "", 1)
+
+
+def _split(url: str) -> tuple[SplitResult | None, int | None]:
+    """The parts and the port; None for what is no URL at all, as one with a port beyond 65535."""
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port
+    except ValueError:
+        return None, None
 
 
 def _cause(error: Exception) -> str:

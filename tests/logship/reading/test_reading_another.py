@@ -62,3 +62,9 @@ def test_who_asks_something_else_is_told_that_it_is_no_viewer(
     assert what in err
     assert not [*tmp_path.iterdir()]
     assert "hint: give the URL of `logship view` by --url or LOGSHIP_URL" in err
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://127.0.0.1:x", "http://[::1", "http://", "ftp://a"])
+def test_what_is_no_url_is_refused_with_status_2(url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["logs", "--url", url], {}) == 2
+    assert f"cannot ask the viewer at {url}: it is no URL of a viewer" in capfd.readouterr().err

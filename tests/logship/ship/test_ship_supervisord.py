@@ -32,7 +32,7 @@ open("finished", "w").close()
 while True:
     time.sleep(0.2)
     if step:
-        os.write(1, b"end\n")
+        os.write(1, b"end\\n")
 """
 
 
