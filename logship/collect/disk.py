@@ -21,8 +21,8 @@ from logship.errors import Fault
 from logship.files import replace
 
 _BUFFERS_MAX = 1024
-_ONES = (1 << 64) - 1
 """IOV_MAX of Linux."""
+_ONES = (1 << 64) - 1
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
